@@ -1,0 +1,57 @@
+import type { CallContext, Clock } from "../ports.ts";
+
+/** Why a signal was aborted: time was up. */
+export class DeadlinePassed extends Error {
+  override readonly name = "DeadlinePassed";
+}
+
+export interface Deadline extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/** A signal that aborts `ms` from now, or when `outer` does. Dispose of it when the work is done: that ends the timer. */
+export function startDeadline(clock: Clock, ms: number, outer?: AbortSignal): Deadline {
+  const done = new AbortController();
+  const expired = new AbortController();
+  clock.sleep(Math.max(0, ms), done.signal).then(
+    () => expired.abort(new DeadlinePassed("the time for this call is up")),
+    () => {},
+  );
+  return {
+    signal: outer === undefined ? expired.signal : AbortSignal.any([outer, expired.signal]),
+    [Symbol.dispose]: () => done.abort(),
+  };
+}
+
+/** The work's result, or the signal's reason as soon as it aborts: work that does not heed it is left behind. */
+export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  // Whoever is left behind may still fail; nobody is waiting for it any more.
+  work.catch(() => {});
+  signal.throwIfAborted();
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true, signal: settled.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** Runs `work` under a signal that aborts `ms` from now, or when `outer` does, and waits no longer than that. */
+export async function within<T>(
+  clock: Clock,
+  ms: number,
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  outer?.throwIfAborted();
+  using deadline = startDeadline(clock, ms, outer);
+  return await unlessAborted(deadline.signal, work(deadline.signal));
+}
+
+/** A context that begins no retry later than `ms` from now, nor later than the one it is made from. */
+export function narrowed(context: CallContext, clock: Clock, ms: number): CallContext {
+  return { signal: context.signal, giveUpAt: Math.min(context.giveUpAt, clock.now() + ms) };
+}

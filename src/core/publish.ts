@@ -1,0 +1,179 @@
+import { asRotatorError, problems, RotatorError } from "../errors.ts";
+import type {
+  CallContext,
+  Probe,
+  Rendered,
+  SecretProperties,
+  SecretState,
+  SecretStore,
+  Token,
+} from "../ports.ts";
+import type { SecretValue } from "../secretValue.ts";
+import type { Decision, OutputDecision } from "./decide.ts";
+import type { Output, Rotation } from "./rotation.ts";
+import { belongsTo, sequence, subjectHash, tagNames, versionTags } from "./tags.ts";
+
+export const publishProblems = problems({
+  SubjectChanged: {
+    message: "The new token speaks for another identity than the version it would replace.",
+    remedy:
+      "Run the rotation as the identity that it was set up with; if the change is meant, run `token-rotator rotate NAME --accept-subject` once.",
+    retryable: false,
+  },
+  TokenNotRenewed: {
+    message:
+      "The source keeps handing out the token that the vault already holds, and it is about to expire.",
+    remedy:
+      "A cache in front of the source is stuck (managed identities: up to 24 hours, it cannot be cleared); check the source, or add a second one as a fallback.",
+    retryable: true,
+  },
+});
+
+export interface Written {
+  readonly output: Output;
+  readonly value: SecretValue;
+  readonly properties: SecretProperties;
+}
+
+export interface Publication {
+  readonly written: readonly Written[];
+  /** What kept single outputs from being written; the others are written all the same. */
+  readonly errors: readonly RotatorError[];
+}
+
+export interface PublishOptions {
+  readonly operation: string;
+  readonly acceptSubject: boolean;
+  readonly storeOf: (vault: string) => SecretStore;
+}
+
+/**
+ * Writes the token to every output that does not hold it yet, and never anything worse than what is there: not for
+ * another subject, not with an earlier expiry. Nothing is written where nothing changed.
+ *
+ * @throws RotatorError `SubjectChanged`, or of the probe, before anything is written.
+ */
+export async function publish(
+  rotation: Rotation,
+  decision: Decision,
+  token: Token,
+  options: PublishOptions,
+  context: CallContext,
+): Promise<Publication> {
+  const subject = rotation.checks.subjectOf(token);
+  if (!options.acceptSubject && !rotation.checks.subjectStated) {
+    refuseOtherSubject(rotation, decision, subject);
+  }
+  const pending: { output: Output; previous: SecretProperties | undefined; rendered: Rendered }[] = [];
+  const errors: RotatorError[] = [];
+  for (const decided of decision.outputs) {
+    if (decided.state.kind === "unknown") {
+      errors.push(asRotatorError(decided.state.error, "gather"));
+      continue;
+    }
+    try {
+      const rendered = (await decided.output.load()).render(token);
+      if (isImprovement(rotation, decided, token, rendered.value)) {
+        pending.push({ output: decided.output, previous: propertiesOf(decided.state), rendered });
+      }
+    } catch (error) {
+      errors.push(asRotatorError(error, "format"));
+    }
+  }
+  // Half of what belongs together is worse than what is there now.
+  if (pending.length === 0 || errors.some(({ stage }) => stage === "format")) {
+    return { written: [], errors };
+  }
+  await tryOut(rotation, token, context);
+
+  const written: Written[] = [];
+  for (const { output, previous, rendered } of pending) {
+    try {
+      const properties = await options.storeOf(output.vault).write(
+        output.secret,
+        {
+          value: rendered.value,
+          contentType: rendered.contentType,
+          expiresOn: token.expiresOn,
+          tags: versionTags({
+            rotation: rotation.name,
+            spec: output.spec,
+            token: token.value.fingerprint(),
+            content: rendered.value.fingerprint(),
+            operation: options.operation,
+            subject,
+            issuedOn: token.issuedOn,
+            sequence: (previous === undefined ? 0 : sequence(previous)) + 1,
+          }),
+        },
+        context,
+      );
+      written.push({ output, value: rendered.value, properties });
+    } catch (error) {
+      context.signal.throwIfAborted();
+      errors.push(asRotatorError(error, "publish"));
+    }
+  }
+  return { written, errors };
+}
+
+function refuseOtherSubject(rotation: Rotation, decision: Decision, subject: string | undefined): void {
+  const held = decision.outputs
+    .map(({ state }) => propertiesOf(state))
+    .filter((properties) => properties !== undefined && belongsTo(properties, rotation.name))
+    .map((properties) => properties?.tags[tagNames.subject])
+    .find((hash) => hash !== undefined);
+  if (held !== undefined && (subject === undefined || subjectHash(subject) !== held)) {
+    const error = new RotatorError(publishProblems.SubjectChanged);
+    error.stage = "check";
+    throw error;
+  }
+}
+
+/**
+ * Whether the new version would be better than the current one. A version that is missing, disabled, laid out by an older
+ * configuration or not ours is replaced by any valid token; a good one only by a token that lives longer.
+ */
+function isImprovement(
+  rotation: Rotation,
+  { output, state }: OutputDecision,
+  token: Token,
+  value: SecretValue,
+): boolean {
+  const current = propertiesOf(state);
+  if (current === undefined || !current.enabled || !belongsTo(current, rotation.name)) {
+    return true;
+  }
+  if (current.tags[tagNames.spec] !== output.spec) {
+    return true;
+  }
+  // Both are compared: a key that is kept across renewals has the same content beside a token that is new, and its
+  // version must come to carry the new expiry.
+  const sameToken = current.tags[tagNames.token] === token.value.fingerprint();
+  if (sameToken && current.tags[tagNames.content] === value.fingerprint()) {
+    return false;
+  }
+  return current.expiresOn === undefined || wholeSeconds(token.expiresOn) > wholeSeconds(current.expiresOn);
+}
+
+/** Key Vault keeps whole seconds; a fraction must not make an equal expiry look later. */
+function wholeSeconds(date: Date): number {
+  return Math.floor(date.getTime() / 1000);
+}
+
+async function tryOut(rotation: Rotation, token: Token, context: CallContext): Promise<void> {
+  if (rotation.probe === undefined) {
+    return;
+  }
+  try {
+    const probe: Probe = await rotation.probe();
+    await probe.probe(token, context);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    throw asRotatorError(error, "probe");
+  }
+}
+
+function propertiesOf(state: SecretState): SecretProperties | undefined {
+  return state.kind === "present" ? state.properties : undefined;
+}

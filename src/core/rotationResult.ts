@@ -1,0 +1,148 @@
+import { asRotatorError, problems, RotatorError } from "../errors.ts";
+import type { Outcome } from "../events.ts";
+import type { Decision } from "./decide.ts";
+import type { Minted } from "./mint.ts";
+import type { Publication } from "./publish.ts";
+import { publishProblems } from "./publish.ts";
+import type { RotationResult } from "./result.ts";
+import type { Rotation, States } from "./rotation.ts";
+import { outputKey } from "./rotation.ts";
+import { staleTime } from "./schedule.ts";
+
+const resultProblems = problems({
+  ConfigurationInvalid: {
+    message: "This rotation's part of the configuration is at fault; the other rotations run.",
+    remedy: "Run `token-rotator validate`: it names every problem and how to mend it.",
+    retryable: false,
+  },
+  SecretNotOurs: {
+    message: "A secret of that name exists and was not written by this rotation; it is never overwritten.",
+    remedy: "Choose another secret name, or set `adopt` to true on the output to take the secret over.",
+    retryable: false,
+  },
+  NotReached: {
+    message: "The tick's deadline came before this rotation was done.",
+    remedy:
+      "Nothing is lost: the next tick goes on with it. If it recurs, look for slow sources or throttling.",
+    retryable: true,
+  },
+});
+
+/** A rotation for which nothing may be done. */
+export function blockedResult(rotation: Rotation, decision: Decision, durationMs: number): RotationResult {
+  const base = resultBase(rotation, decision, durationMs, undefined);
+  switch (decision.reason) {
+    case "StateUnknown":
+      return { ...base, outcome: "Failed", error: asRotatorError(decision.error, "gather") };
+    case "ConfigurationInvalid": {
+      const facts = { problem: decision.detail ?? "" };
+      const error = new RotatorError(resultProblems.ConfigurationInvalid, { facts });
+      return { ...base, outcome: "Blocked", error: asRotatorError(error, "configure") };
+    }
+    default: {
+      const facts = { secret: decision.detail ?? "" };
+      const error = new RotatorError(resultProblems.SecretNotOurs, { facts });
+      return { ...base, outcome: "Blocked", error: asRotatorError(error, "decide") };
+    }
+  }
+}
+
+export function unchangedResult(
+  rotation: Rotation,
+  decision: Decision,
+  outcome: Outcome,
+  durationMs: number,
+): RotationResult {
+  return { ...resultBase(rotation, decision, durationMs, undefined), outcome };
+}
+
+/** `decision` is absent where the deadline came before the state was known. */
+export function notReachedResult(
+  rotation: Rotation,
+  decision: Decision | undefined,
+  durationMs: number,
+): RotationResult {
+  const error = asRotatorError(
+    new RotatorError(resultProblems.NotReached),
+    decision === undefined ? "gather" : "mint",
+  );
+  return { ...resultBase(rotation, decision, durationMs, undefined), outcome: "NotReached", error };
+}
+
+export function failedResult(
+  rotation: Rotation,
+  decision: Decision,
+  thrown: unknown,
+  durationMs: number,
+): RotationResult {
+  const error = asRotatorError(thrown, "mint");
+  return { ...resultBase(rotation, decision, durationMs, undefined), outcome: outcomeOf(error), error };
+}
+
+/** A rotation that minted: what was written decides, then what kept the rest from being written. */
+export function rotatedResult(
+  rotation: Rotation,
+  decision: Decision,
+  minted: Minted,
+  { written, errors }: Publication,
+  context: { now: number; durationMs: number; warnings: readonly unknown[]; states: States },
+): RotationResult {
+  const [first] = written;
+  const [passedOver] = minted.passedOver;
+  const [error] = errors;
+  const base: Omit<RotationResult, "outcome"> = {
+    ...resultBase(rotation, decision, context.durationMs, context.states),
+    ...(first?.properties.version === undefined ? {} : { version: first.properties.version }),
+    ...(passedOver === undefined
+      ? {}
+      : { fallback: { kind: minted.kind, position: minted.position, code: passedOver.code } }),
+    warnings: context.warnings.map((warning) => asRotatorError(warning, "publish")),
+  };
+  if (error !== undefined) {
+    return { ...base, outcome: "Failed", error };
+  }
+  if (first !== undefined) {
+    return { ...base, outcome: "Rotated" };
+  }
+  const endangered =
+    base.expiresOn !== undefined && staleTime(base.expiresOn.getTime(), rotation.timing) <= context.now;
+  return endangered
+    ? {
+        ...base,
+        outcome: "Failed",
+        error: asRotatorError(new RotatorError(publishProblems.TokenNotRenewed), "mint"),
+      }
+    : { ...base, outcome: "SourceUnchanged" };
+}
+
+function outcomeOf(error: RotatorError): Outcome {
+  switch (error.code) {
+    case "SubjectChanged":
+      return "SubjectChanged";
+    case "SignInRequired":
+      return "SignInRequired";
+    default:
+      return "Failed";
+  }
+}
+
+function resultBase(
+  rotation: Rotation,
+  decision: Decision | undefined,
+  durationMs: number,
+  states: States | undefined,
+): Omit<RotationResult, "outcome"> {
+  const expiries = (decision?.outputs ?? []).flatMap(({ output, state: gathered }) => {
+    const state = states?.get(outputKey(output)) ?? gathered;
+    return state.kind === "present" && state.properties.expiresOn ? [state.properties.expiresOn] : [];
+  });
+  const earliest = expiries.toSorted((a, b) => a.getTime() - b.getTime())[0];
+  return {
+    rotation: rotation.name,
+    reason: decision?.reason ?? "StateUnknown",
+    ...(earliest === undefined ? {} : { expiresOn: earliest }),
+    durationMs,
+    consumers: [],
+    warnings: [],
+  };
+}
