@@ -66,7 +66,7 @@ export function wantedOf(
         return { value: fresh.value, properties: fresh.properties };
       }
       const stored = await storeOf(output.vault).read(output.secret, context);
-      if (stored?.properties.tags["operation"] !== operation) {
+      if (stored?.properties.tags.operation !== operation) {
         throw new RotatorError(propagateProblems.VersionMoved, { facts: { secret: output.secret } });
       }
       return stored;
