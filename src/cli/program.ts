@@ -1,0 +1,109 @@
+import { Command, CommanderError, Option } from "commander";
+import { asRotatorError } from "../errors.ts";
+import { version } from "../version.ts";
+import { printError } from "./errors.ts";
+import type { CommonOptions, ExitCode, Io } from "./io.ts";
+
+type Action = (
+  io: Io,
+  options: CommonOptions & Record<string, unknown>,
+  ...names: never[]
+) => Promise<ExitCode>;
+
+/**
+ * Runs one command line and gives its exit code. Every command stands in a file of its own, which is loaded only when that
+ * command is called.
+ *
+ * @param argv the words after the command's own name.
+ */
+export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
+  let exitCode: ExitCode = 0;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Asking for help or for the version is no mistake.
+      return error.exitCode === 0 ? 0 : 2;
+    }
+    printError(io, asRotatorError(error));
+    return isConfigurationError(error) ? 2 : 1;
+  }
+}
+
+function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
+  const program = new Command("token-rotator")
+    .description(
+      "Keeps short-lived tokens fresh in Azure Key Vault: what the deployed functions do, by hand, and a look at how things are.",
+    )
+    .version(version)
+    .showHelpAfterError("(add --help for what the command takes)")
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: io.stdout.write,
+      writeErr: io.stderr.write,
+      getOutHelpWidth: () => io.stdout.columns,
+      getErrHelpWidth: () => io.stderr.columns,
+      getOutHasColors: () => io.stdout.hasColours,
+      getErrHasColors: () => io.stderr.hasColours,
+    })
+    .exitOverride();
+
+  const define = (usage: string, description: string, load: () => Promise<{ action: Action }>): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .addOption(
+        new Option("-c, --config <file>", "the configuration")
+          .env("ROTATIONS_FILE")
+          .default("rotations.json"),
+      )
+      .option("--json", "print one JSON document on stdout and nothing else")
+      .action(async (...parameters: unknown[]) => {
+        const options = parameters.at(-2) as CommonOptions & Record<string, unknown>;
+        const names = parameters.slice(0, -2) as never[];
+        finish(await (await load()).action(io, options, ...names));
+      });
+
+  define("validate", "check the configuration and show every problem at once", () => import("./validate.ts"));
+
+  define("plan", "show what a tick would do now, without doing it", () => import("./plan.ts"));
+
+  define(
+    "rotate [name...]",
+    "run one tick now, for all rotations or for those named",
+    () => import("./rotate.ts"),
+  )
+    .option("--force", "mint although nothing is due")
+    .option(
+      "--accept-subject",
+      "publish a token that speaks for another identity than the version it replaces",
+    )
+    .addHelpText("after", examples("rotate", "rotate postgres-mcp --force", "rotate --json"));
+
+  define("status", "show how fresh every output is, why, and when it is renewed", () => import("./status.ts"))
+    .option("-w, --watch", "keep showing it until Ctrl-C")
+    .addHelpText("after", examples("status", "status --watch", "status --json"));
+
+  define("pause <name>", "leave a rotation alone", () => import("./pause.ts"))
+    .option(
+      "--until <time>",
+      "for so long (`2h`) or until then (`2026-12-24T08:00:00Z`); else until `resume`",
+    )
+    .addHelpText("after", examples("pause postgres-mcp --until 2h"));
+
+  define("resume <name>", "take a paused rotation up again", () => import("./resume.ts"));
+
+  return program;
+}
+
+function examples(...lines: string[]): string {
+  return ["", "Examples:", ...lines.map((line) => `  token-rotator ${line}`)].join("\n");
+}
+
+function isConfigurationError(error: unknown): boolean {
+  return asRotatorError(error).stage === "configure";
+}

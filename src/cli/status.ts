@@ -1,0 +1,50 @@
+import { needsAttention } from "../core/freshness.ts";
+import type { StatusRow } from "../core/survey.ts";
+import type { Rotator } from "../rotator.ts";
+import type { CommonOptions, ExitCode, Io } from "./io.ts";
+import { printJson } from "./io.ts";
+import { openRotator } from "./rotator.ts";
+import { statusTable } from "./statusTable.ts";
+
+interface StatusOptions extends CommonOptions {
+  readonly watch?: boolean;
+}
+
+const watchEveryMs = 5_000;
+
+/** Shows the health of every output, once or until Ctrl-C. */
+export async function action(io: Io, options: StatusOptions): Promise<ExitCode> {
+  const rotator = await openRotator(io, options);
+  return options.watch ? await watch(io, options, rotator) : await once(io, options, rotator);
+}
+
+async function once(io: Io, options: StatusOptions, rotator: Rotator): Promise<ExitCode> {
+  const rows = await rotator.status({ signal: io.signal });
+  if (options.json) {
+    printJson(io, rows);
+  } else {
+    io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
+  }
+  return exitCode(rows);
+}
+
+/** A live table at a terminal; elsewhere, one table (or JSON document) after the other. */
+async function watch(io: Io, options: StatusOptions, rotator: Rotator): Promise<ExitCode> {
+  const { createLogUpdate } = await import("log-update");
+  const live =
+    io.stdout.isTerminal && !options.json
+      ? createLogUpdate(process.stdout)
+      : (text: string) => io.stdout.write(text);
+  let code: ExitCode = 0;
+  while (!io.signal.aborted) {
+    const rows = await rotator.status({ signal: io.signal });
+    code = exitCode(rows);
+    live(options.json ? `${JSON.stringify(rows)}\n` : statusTable(io.stdout, rows, io.clock.now()));
+    await io.clock.sleep(watchEveryMs, io.signal).catch(() => {});
+  }
+  return code;
+}
+
+function exitCode(rows: readonly StatusRow[]): ExitCode {
+  return rows.some(({ freshness }) => needsAttention(freshness)) ? 1 : 0;
+}

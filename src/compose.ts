@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import { checkClaims, subjectOf } from "./checks/claims.ts";
+import { systemClock } from "./clock.ts";
+import type {
+  Configuration,
+  ConsumerOptions,
+  OutputConfiguration,
+  ReadyRotation,
+  RotationConfiguration,
+  SourceConfiguration,
+} from "./config/configuration.ts";
+import { formatProblem } from "./config/problems.ts";
+import { lazyConsumer } from "./consumers/lazyConsumer.ts";
+import { consumers } from "./consumers/registry.ts";
+import type { Engine } from "./core/engine.ts";
+import type { ConsumerBinding, Output, Rotation, SourceBinding } from "./core/rotation.ts";
+import { formats } from "./formats/registry.ts";
+import { chooseIdentity } from "./identity.ts";
+import { createLeases } from "./leases/leases.ts";
+import { safeFetch } from "./oauth/safeFetch.ts";
+import type {
+  ConsumerPlugin,
+  FormatPlugin,
+  ProbePlugin,
+  SourceEnvironment,
+  SourcePlugin,
+} from "./plugins.ts";
+import type { Clock, Consumer, SecretStore, Telemetry, TokenSource } from "./ports.ts";
+import { probes } from "./probes/registry.ts";
+import { Rotator } from "./rotator.ts";
+import { sources } from "./sources/registry.ts";
+import { createSourceSecrets } from "./sources/sourceSecrets.ts";
+import { createKeyVaultStore } from "./stores/keyVault.ts";
+import { version } from "./version.ts";
+
+export interface Surroundings {
+  /** As the platform sets it: identity, authority, resource manager, leases. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly telemetry: Telemetry;
+  /** The machine's clock where absent. */
+  readonly clock?: Clock;
+}
+
+/**
+ * Joins a configuration with the adapters. This is the only place that makes credentials, SDK clients and stores; each is
+ * made on first use and kept for the life of the process, so that an idle tick pays for nothing but the listing.
+ */
+export function compose(configuration: Configuration, surroundings: Surroundings): Rotator {
+  const { environment, telemetry, clock = systemClock } = surroundings;
+  const identity = chooseIdentity(environment);
+  const credential = once(identity.credential);
+  const stores = new Map<string, SecretStore>();
+  const storeOf = (vault: string): SecretStore => {
+    const known = stores.get(vault);
+    if (known !== undefined) {
+      return known;
+    }
+    const store = createKeyVaultStore({ vault, credential, clock });
+    stores.set(vault, store);
+    return store;
+  };
+  const engine: Engine = {
+    clock,
+    storeOf,
+    telemetry,
+    newOperation: randomUUID,
+    version,
+    configuration: configuration.hash,
+    retryBudgetMs: configuration.retryBudgetMs,
+  };
+  const fetch = safeFetch();
+  const leases = createLeases({ environment, credential, clock });
+  const sourceOf = (rotation: string, options: { readonly kind: string }): Promise<TokenSource> => {
+    const sourceEnvironment: SourceEnvironment = {
+      clock,
+      fetch,
+      credential,
+      secrets: createSourceSecrets({
+        storeOf,
+        defaultVault: configuration.vault,
+        rotation,
+        newOperation: randomUUID,
+      }),
+      leases,
+      nested: (nested) => sourceOf(rotation, nested),
+      configurationDirectory: configuration.directory,
+      authorityHost: withoutTrailingSlash(
+        environment.AZURE_AUTHORITY_HOST ?? "https://login.microsoftonline.com",
+      ),
+      rotation,
+    };
+    return plugin<SourcePlugin<{ kind: string }>>(sources, options.kind).create(options, sourceEnvironment);
+  };
+  const consumerOf = consumersByTarget(configuration, (kind, bindings) =>
+    plugin<ConsumerPlugin<ConsumerOptions>>(consumers, kind).create(bindings, {
+      clock,
+      credential,
+      resourceManagerUrl: withoutTrailingSlash(
+        environment.AZURE_RESOURCE_MANAGER_URL ?? "https://management.azure.com",
+      ),
+    }),
+  );
+  const rotations = configuration.rotations.map((rotation) =>
+    toRotation(rotation, {
+      source: (source) => toSource(source, () => sourceOf(rotation.name, source.options)),
+      consumer: consumerOf,
+      probe: (options) =>
+        plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, { clock, fetch }),
+    }),
+  );
+  return new Rotator(configuration, engine, rotations);
+}
+
+interface Parts {
+  readonly source: (source: SourceConfiguration) => SourceBinding;
+  readonly consumer: (options: ConsumerOptions) => Consumer;
+  readonly probe: (
+    options: NonNullable<ReadyRotation["probe"]>,
+  ) => ReturnType<ProbePlugin<{ kind: string }>["create"]>;
+}
+
+function toRotation(rotation: RotationConfiguration, parts: Parts): Rotation {
+  if (rotation.state === "blocked") {
+    return {
+      name: rotation.name,
+      sources: [],
+      outputs: rotation.outputs.map((output) => ({ ...output, adopt: false, spec: "", load: unreachable })),
+      consumers: [],
+      timing: { floorMs: 0 },
+      checks: { check: () => {}, subjectOf: () => undefined, subjectStated: false },
+      faults: rotation.faults.map(formatProblem),
+    };
+  }
+  const { name, expect, probe, marginMs, floorMs, paused, retire } = rotation;
+  return {
+    name,
+    sources: rotation.sources.map(parts.source),
+    outputs: rotation.outputs.map(toOutput),
+    consumers: rotation.consumers.map(
+      (options): ConsumerBinding => ({
+        consumer: parts.consumer(options),
+        output: options.output,
+        secret: options.secret,
+      }),
+    ),
+    timing: { floorMs, ...(marginMs === undefined ? {} : { marginMs }) },
+    checks: {
+      check: (token, now) => checkClaims(token, expect ?? {}, now),
+      subjectOf,
+      subjectStated: expect?.subject !== undefined,
+    },
+    ...(probe === undefined ? {} : { probe: once(() => parts.probe(probe)) }),
+    ...(paused === undefined ? {} : { paused }),
+    ...(retire === undefined ? {} : { retire }),
+    faults: [],
+  };
+}
+
+function toSource(
+  { kind, key, refusedBeforeExpiryMs }: SourceConfiguration,
+  load: () => Promise<TokenSource>,
+): SourceBinding {
+  return { kind, key, refusedBeforeExpiryMs, load: once(load) };
+}
+
+function toOutput({ secret, vault, adopt, spec, options }: OutputConfiguration): Output {
+  return {
+    secret,
+    vault,
+    adopt,
+    spec,
+    load: once(() => plugin<FormatPlugin<typeof options>>(formats, options.format).create(options)),
+  };
+}
+
+/** One consumer per target, made with every binding that any rotation has to it. */
+function consumersByTarget(
+  configuration: Configuration,
+  create: (kind: string, bindings: readonly ConsumerOptions[]) => Promise<Consumer>,
+): (options: ConsumerOptions) => Consumer {
+  const targetOf = (options: ConsumerOptions) =>
+    plugin<ConsumerPlugin<ConsumerOptions>>(consumers, options.kind).target(options);
+  const keyOf = (options: ConsumerOptions) => `${options.kind} ${targetOf(options)}`.toLowerCase();
+  const all = configuration.rotations.flatMap((rotation) =>
+    rotation.state === "ready" ? rotation.consumers : [],
+  );
+  const made = new Map<string, Consumer>();
+  return (options) => {
+    const key = keyOf(options);
+    const known = made.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const bindings = all.filter((other) => keyOf(other) === key);
+    const consumer = lazyConsumer(
+      options.kind,
+      targetOf(options),
+      once(() => create(options.kind, bindings)),
+    );
+    made.set(key, consumer);
+    return consumer;
+  };
+}
+
+/** The registries know their plug-ins' own options; here only the kind is known, and the schema has checked the rest. */
+function plugin<Plugin>(registry: object, kind: string): Plugin {
+  return (registry as Record<string, unknown>)[kind] as Plugin;
+}
+
+/** Makes it once, however many ask. A failure is not remembered: the next one tries again. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}
+
+function withoutTrailingSlash(url: string): string {
+  return url.replace(/\/$/, "");
+}
+
+async function unreachable(): Promise<never> {
+  throw new Error("a rotation whose configuration is at fault is never run");
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inspect } from "node:util";
+import { asRotatorError, problems, RotatorError } from "../src/errors.ts";
+
+const table = problems({
+  VaultForbidden: { message: "The vault refused.", remedy: "Grant the role.", retryable: false },
+});
+const canary = "canary-90ab";
+
+test("a foreign cause keeps its name, code and status, and nothing that could be data", () => {
+  const cause = Object.assign(new Error(`body: ${canary}`), {
+    name: "RestError",
+    code: "Forbidden",
+    statusCode: 403,
+    request: { headers: { authorization: canary } },
+    response: { bodyAsText: canary },
+  });
+  const error = new RotatorError(table.VaultForbidden, {
+    cause,
+    facts: { vault: "https://kv.vault.azure.net" },
+  });
+  assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes(canary));
+  assert.match(inspect(error), /RestError: Forbidden, HTTP 403/);
+  assert.equal(error.summary, "The vault refused. (vault=https://kv.vault.azure.net)");
+});
+
+test("a code that could be data is dropped", () => {
+  const error = asRotatorError(
+    Object.assign(new Error("x"), { code: `secret ${canary}`, name: `N ${canary}` }),
+  );
+  assert.equal(error.code, "Unexpected");
+  assert.deepEqual(error.facts, { errorName: "Error" });
+});
+
+test("a fact cannot forge a line of log", () => {
+  const error = new RotatorError(table.VaultForbidden, {
+    facts: { secret: "a\r\n2026 INFO all is well\u001b[31m" },
+  });
+  assert.ok(!/[\r\n\u001b]/.test(error.summary));
+});
+
+test("the stage that is set first stays", () => {
+  const error = new RotatorError(table.VaultForbidden);
+  assert.equal(asRotatorError(error, "gather").stage, "gather");
+  assert.equal(asRotatorError(error, "publish").stage, "gather");
+});
+
+for (const thrown of [undefined, null, "text", 7, {}, Symbol("s")]) {
+  test(`${String(thrown)}, thrown, becomes an Unexpected error`, () => {
+    assert.equal(asRotatorError(thrown).code, "Unexpected");
+  });
+}
