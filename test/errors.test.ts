@@ -21,7 +21,7 @@ test("a foreign cause keeps its name, code and status, and nothing that could be
     facts: { vault: "https://kv.vault.azure.net" },
   });
   assert.ok(!inspect(error, { depth: 9, showHidden: true }).includes(canary));
-  assert.match(inspect(error), /RestError: Forbidden, HTTP 403/);
+  assert.match(inspect(error), /\[RestError\]: Forbidden, HTTP 403/);
   assert.equal(error.summary, "The vault refused. (vault=https://kv.vault.azure.net)");
 });
 
@@ -37,7 +37,7 @@ test("a fact cannot forge a line of log", () => {
   const error = new RotatorError(table.VaultForbidden, {
     facts: { secret: "a\r\n2026 INFO all is well\u001b[31m" },
   });
-  assert.ok(!/[\r\n\u001b]/.test(error.summary));
+  assert.ok(!/\p{Cc}/u.test(error.summary));
 });
 
 test("the stage that is set first stays", () => {
