@@ -50,12 +50,18 @@ export function compose(configuration: Configuration, surroundings: Surroundings
   const identity = chooseIdentity(environment);
   const credential = once(identity.credential);
   const stores = new Map<string, SecretStore>();
+  const throttled = new Map<string, number>();
   const storeOf = (vault: string): SecretStore => {
     const known = stores.get(vault);
     if (known !== undefined) {
       return known;
     }
-    const store = createKeyVaultStore({ vault, credential, clock });
+    const store = createKeyVaultStore({
+      vault,
+      credential,
+      clock,
+      onThrottled: () => throttled.set(vault, (throttled.get(vault) ?? 0) + 1),
+    });
     stores.set(vault, store);
     return store;
   };
@@ -63,6 +69,11 @@ export function compose(configuration: Configuration, surroundings: Surroundings
     clock,
     storeOf,
     telemetry,
+    takeThrottled: () => {
+      const counts = [...throttled].map(([vault, count]) => ({ vault, count }));
+      throttled.clear();
+      return counts;
+    },
     newOperation: randomUUID,
     version,
     configuration: configuration.hash,

@@ -34,6 +34,11 @@ export interface Token {
   readonly issuedOn: Date;
   /** Whom it speaks for, where the source knows better than the token's own claims (an opaque token has none). */
   readonly subject?: string;
+  /**
+   * When the source's own credential runs out (a refresh token after 90 days), where that is known and so near that
+   * somebody should be told.
+   */
+  readonly signInBy?: Date;
   /** What belongs to the token and is secret too, by name: `privateKey`, `refreshToken`. */
   readonly companions?: Readonly<Record<string, SecretValue>>;
   /** What belongs to the token and is no secret, by name: `fingerprint`, `scope`. */

@@ -28,6 +28,8 @@ export interface Engine {
   /** The same store for the same vault, for the life of the process. */
   readonly storeOf: (vault: string) => SecretStore;
   readonly telemetry: Telemetry;
+  /** How often each vault has answered 429 since this was last asked; vaults that have not are left out. */
+  readonly takeThrottled: () => readonly { readonly vault: string; readonly count: number }[];
   /** A fresh operation id, unique across processes. */
   readonly newOperation: () => string;
   /** For the heartbeat: the product's version and the configuration's hash. */

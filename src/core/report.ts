@@ -22,11 +22,18 @@ export function reportTick(
     if (result.fallback !== undefined) {
       say({ name: "FallbackUsed", properties: { rotation: result.rotation, ...result.fallback } });
     }
+    if (result.signInBy !== undefined) {
+      const properties = { rotation: result.rotation, secondsToExpiry: secondsUntil(result.signInBy, now) };
+      say({ name: "RefreshTokenExpiring", properties });
+    }
   }
   for (const target of report.targets) {
     for (const event of targetEvents(target)) {
       say(event);
     }
+  }
+  for (const properties of engine.takeThrottled()) {
+    say({ name: "VaultThrottled", properties });
   }
   reportMetrics(engine, states, rotations, now);
   say({ name: "TickCompleted", properties: heartbeat(engine, report, pastDue) });

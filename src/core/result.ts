@@ -28,6 +28,8 @@ export interface RotationResult {
     readonly position: number;
     readonly code: string;
   };
+  /** When somebody must have signed in again, where the source says that it is near. */
+  readonly signInBy?: Date;
   readonly consumers: readonly ConsumerResult[];
   /** What went wrong beside the rotation itself (retiring old versions). */
   readonly warnings: readonly RotatorError[];

@@ -96,6 +96,7 @@ export function rotatedResult(
     ...(passedOver === undefined
       ? {}
       : { fallback: { kind: minted.kind, position: minted.position, code: passedOver.code } }),
+    ...(minted.token.signInBy === undefined ? {} : { signInBy: minted.token.signInBy }),
     warnings: context.warnings.map((warning) => asRotatorError(warning, "publish")),
   };
   if (error !== undefined) {

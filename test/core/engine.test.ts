@@ -456,6 +456,19 @@ describe("pausing", () => {
   });
 });
 
+describe("what is told beside the rotations", () => {
+  test("a refresh token that runs out, and a vault that throttles", async () => {
+    const engine = new TestEngine();
+    engine.throttled = [{ vault, count: 3 }];
+    const token = aToken({ signInBy: new Date(epoch + 24 * hours) });
+    await engine.tick([aRotation({ sources: [aSource(async () => token)] })]);
+    assert.deepEqual(engine.telemetry.of("RefreshTokenExpiring"), [
+      { rotation: "app", secondsToExpiry: 86_400 },
+    ]);
+    assert.deepEqual(engine.telemetry.of("VaultThrottled"), [{ vault, count: 3 }]);
+  });
+});
+
 describe("metrics", () => {
   test("one series per output: seconds to expiry and versions written", async () => {
     const engine = new TestEngine();

@@ -15,7 +15,10 @@ export class TestEngine implements Engine {
   readonly configuration = "configuration";
   readonly retryBudgetMs = 2 * minutes;
   readonly #stores = new Map<string, MemoryStore>();
+  throttled: { vault: string; count: number }[] = [];
   #operations = 0;
+
+  readonly takeThrottled = () => this.throttled.splice(0);
 
   readonly storeOf = (url: string): MemoryStore => {
     const store = this.#stores.get(url) ?? new MemoryStore(url, this.clock);
