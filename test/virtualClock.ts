@@ -93,7 +93,8 @@ export class VirtualClock implements Clock {
 
   /**
    * Lets time pass from sleeper to sleeper until `work` is done, and gives its result. Where nobody sleeps it waits for
-   * input and output.
+   * input and output; where somebody does, time passes although others wait for theirs, so a sleep that stands for a
+   * timeout comes at once.
    */
   async run<T>(work: Promise<T>): Promise<T> {
     let done = false;

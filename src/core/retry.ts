@@ -21,7 +21,7 @@ export interface RetryOptions {
  * not retry a 429 that comes without one, so this counts for those too.
  *
  * No retry begins after `context.giveUpAt`: where the wait would end later, the error is thrown at once. The first try is
- * always made. Any other error, and an aborted signal, ends it at once.
+ * always made. Any other error, and an aborted signal, ends it at once; a try that is under way must heed the signal itself.
  *
  * @param operation gets the number of the try, from 1.
  * @throws the last error, whose `attempts` tells how many tries were made; the signal's reason when that aborts.

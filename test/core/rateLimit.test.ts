@@ -102,6 +102,7 @@ test("when the last waiting caller aborts, no timer is left behind, and a new on
   await again;
   await clock.settle();
   assert.equal(clock.sleeping, 0);
+  assert.equal(await clock.run(limit.take(never).then(() => clock.now() - start)), 20_000);
 });
 
 test("a clock that is set back does not block the limiter", async () => {
