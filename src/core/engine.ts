@@ -183,6 +183,7 @@ class Tick {
         operation: this.operation,
         acceptSubject: this.#options.acceptSubject ?? false,
         storeOf: this.#engine.storeOf,
+        clock: this.#engine.clock,
       },
       this.#context(),
     );

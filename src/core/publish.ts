@@ -1,7 +1,7 @@
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type {
   CallContext,
-  Probe,
+  Clock,
   Rendered,
   SecretProperties,
   SecretState,
@@ -9,6 +9,7 @@ import type {
   Token,
 } from "../ports.ts";
 import type { SecretValue } from "../secretValue.ts";
+import { DeadlinePassed, within } from "./deadline.ts";
 import type { Decision, OutputDecision } from "./decide.ts";
 import type { Output, Rotation } from "./rotation.ts";
 import { belongsTo, sequence, subjectHash, tagNames, versionTags } from "./tags.ts";
@@ -19,6 +20,11 @@ export const publishProblems = problems({
     remedy:
       "Run the rotation as the identity that it was set up with; if the change is meant, run `token-rotator rotate NAME --accept-subject` once.",
     retryable: false,
+  },
+  ProbeTimedOut: {
+    message: "The place where the new token is tried out did not answer in time.",
+    remedy: "Check that it can be reached from the function app, or take the probe out of the configuration.",
+    retryable: true,
   },
   TokenNotRenewed: {
     message:
@@ -45,7 +51,11 @@ export interface PublishOptions {
   readonly operation: string;
   readonly acceptSubject: boolean;
   readonly storeOf: (vault: string) => SecretStore;
+  readonly clock: Clock;
 }
+
+/** A place where the token is tried out may hang; that must not eat the tick. */
+const probeTimeoutMs = 15_000;
 
 /**
  * Writes the token to every output that does not hold it yet, and never anything worse than what is there: not for
@@ -84,7 +94,7 @@ export async function publish(
   if (pending.length === 0 || errors.some(({ stage }) => stage === "format")) {
     return { written: [], errors };
   }
-  await tryOut(rotation, token, context);
+  await tryOut(rotation, token, options.clock, context);
 
   const written: Written[] = [];
   for (const { output, previous, rendered } of pending) {
@@ -161,16 +171,22 @@ function wholeSeconds(date: Date): number {
   return Math.floor(date.getTime() / 1000);
 }
 
-async function tryOut(rotation: Rotation, token: Token, context: CallContext): Promise<void> {
+async function tryOut(rotation: Rotation, token: Token, clock: Clock, context: CallContext): Promise<void> {
   if (rotation.probe === undefined) {
     return;
   }
   try {
-    const probe: Probe = await rotation.probe();
-    await probe.probe(token, context);
+    const probe = await rotation.probe();
+    await within(clock, probeTimeoutMs, context.signal, (signal) =>
+      probe.probe(token, { ...context, signal }),
+    );
   } catch (error) {
     context.signal.throwIfAborted();
-    throw asRotatorError(error, "probe");
+    const timedOut = error instanceof DeadlinePassed;
+    throw asRotatorError(
+      timedOut ? new RotatorError(publishProblems.ProbeTimedOut, { cause: error }) : error,
+      "probe",
+    );
   }
 }
 

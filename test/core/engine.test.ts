@@ -244,6 +244,14 @@ describe("never worse", () => {
     assert.equal(engine.store.versions("app-token").length, 0);
   });
 
+  test("a probe that hangs ends with its time-out", async () => {
+    const engine = new TestEngine();
+    const probe = async () => ({ probe: () => new Promise<void>(() => {}) });
+    const { rotations, durationMs } = await engine.tick([aRotation({ probe })]);
+    assert.equal(rotations[0]?.error?.code, "ProbeTimedOut");
+    assert.equal(durationMs, 15_000);
+  });
+
   test("an output that cannot be laid out keeps its siblings from being written", async () => {
     const broken = anOutput({
       secret: "broken",
