@@ -1,0 +1,22 @@
+import { decodeProtectedHeader } from "jose/decode/protected_header";
+import { decodeJwt as decodeClaims } from "jose/jwt/decode";
+import type { SecretValue } from "../secretValue.ts";
+
+/** What a JWT says about itself. Nobody has verified it: good to compare and to lay out, never to decide whom to trust. */
+export interface DecodedJwt {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** `undefined` for every token that is not a readable JWT: an opaque one, an encrypted one, a damaged one. */
+export function decodeJwt(token: SecretValue): DecodedJwt | undefined {
+  const text = token.reveal();
+  try {
+    return {
+      header: { ...decodeProtectedHeader(text) },
+      claims: decodeClaims(text),
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,32 @@
+import { createPrivateKey } from "node:crypto";
+import * as z from "zod";
+import { RotatorError } from "../errors.ts";
+import type { FormatPlugin } from "../plugins.ts";
+import type { Token } from "../ports.ts";
+import { companionOf, formatProblems, rendered } from "./rendering.ts";
+
+const schema = z.strictObject({
+  format: z
+    .literal("private-key")
+    .describe("The private key that belongs to the token, as PKCS#8 PEM: the key_file of an OCI session."),
+});
+
+export const privateKey: FormatPlugin<z.output<typeof schema>> = {
+  schema,
+  create: async () => ({
+    render: (token) => rendered(privateKeyPem(token), "application/x-pem-file"),
+  }),
+};
+
+/**
+ * The token's companion `privateKey` as PKCS#8 PEM, whichever PEM the source gave.
+ * @throws RotatorError `FormatFieldMissing`, `FormatKeyInvalid`
+ */
+export function privateKeyPem(token: Token): string {
+  const key = companionOf(token, "privateKey");
+  try {
+    return createPrivateKey(key.reveal()).export({ type: "pkcs8", format: "pem" }).toString();
+  } catch (cause) {
+    throw new RotatorError(formatProblems.FormatKeyInvalid, { cause });
+  }
+}

@@ -1,0 +1,16 @@
+import * as z from "zod";
+import type { FormatPlugin } from "../plugins.ts";
+import { rendered, tokenLine } from "./rendering.ts";
+
+const schema = z.strictObject({
+  format: z
+    .literal("raw")
+    .describe("The token itself, without a line break: what TOKEN_LOCATION and most files want."),
+});
+
+export const raw: FormatPlugin<z.output<typeof schema>> = {
+  schema,
+  create: async () => ({
+    render: (token) => rendered(tokenLine(token), "text/plain"),
+  }),
+};
