@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { systemClock } from "../clock.ts";
 import type { Io, Output } from "./io.ts";
 import { run } from "./program.ts";

@@ -2,13 +2,10 @@ import { Command, CommanderError, Option } from "commander";
 import { asRotatorError } from "../errors.ts";
 import { version } from "../version.ts";
 import { printError } from "./errors.ts";
-import type { CommonOptions, ExitCode, Io } from "./io.ts";
+import type { ExitCode, Io } from "./io.ts";
 
-type Action = (
-  io: Io,
-  options: CommonOptions & Record<string, unknown>,
-  ...names: never[]
-) => Promise<ExitCode>;
+/** Commander hands over the options as they are defined below, each command its own. */
+type Action = (io: Io, options: never, ...names: never[]) => Promise<ExitCode>;
 
 /**
  * Runs one command line and gives its exit code. Every command stands in a file of its own, which is loaded only when that
@@ -63,7 +60,7 @@ function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
       )
       .option("--json", "print one JSON document on stdout and nothing else")
       .action(async (...parameters: unknown[]) => {
-        const options = parameters.at(-2) as CommonOptions & Record<string, unknown>;
+        const options = parameters.at(-2) as never;
         const names = parameters.slice(0, -2) as never[];
         finish(await (await load()).action(io, options, ...names));
       });
@@ -96,6 +93,12 @@ function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
     .addHelpText("after", examples("pause postgres-mcp --until 2h"));
 
   define("resume <name>", "take a paused rotation up again", () => import("./resume.ts"));
+
+  define("local", "boot an Azure on this machine, for any Azure SDK", () => import("./local.ts"))
+    .option("--functions", "run the deployed functions on it too, for a sample configuration")
+    .option("--once", "with --functions: one tick, its result, and the end")
+    .option("--state <directory>", "where certificates, timers and mounted files are kept", ".local")
+    .addHelpText("after", examples("local", "local --functions", "local --functions --once --json"));
 
   return program;
 }

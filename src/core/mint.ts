@@ -1,6 +1,6 @@
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { CallContext, Clock, MintContext, Token } from "../ports.ts";
-import { within } from "./deadline.ts";
+import { DeadlinePassed, within } from "./deadline.ts";
 import type { Decision } from "./decide.ts";
 import { retry } from "./retry.ts";
 import type { Rotation, SourceBinding, TokenChecks } from "./rotation.ts";
@@ -108,9 +108,9 @@ export class TickMint {
           }),
         ).catch((error: unknown) => {
           context.signal.throwIfAborted();
-          throw error instanceof RotatorError || (error as Error)?.name !== "DeadlinePassed"
-            ? error
-            : new RotatorError(mintProblems.SourceTimeout, { facts: { kind: binding.kind }, cause: error });
+          throw error instanceof DeadlinePassed
+            ? new RotatorError(mintProblems.SourceTimeout, { facts: { kind: binding.kind }, cause: error })
+            : error;
         }),
       { clock, context },
     );

@@ -56,7 +56,7 @@ export type CompiledTemplate = (token: Token) => string;
  * @throws RotatorError `TemplateInvalid` for wrong syntax, an unknown tag, filter or variable.
  */
 export async function compileTemplate(text: string): Promise<CompiledTemplate> {
-  const { Liquid } = await import("liquidjs");
+  const { Liquid } = await import("./liquid.ts");
   const engine = new Liquid({
     strictFilters: true,
     strictVariables: true,

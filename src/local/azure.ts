@@ -45,6 +45,8 @@ export interface EmbeddedAzure extends AsyncDisposable {
   /** By name. */
   readonly vaults: ReadonlyMap<string, EmbeddedVault>;
   readonly caCertificatePem: string;
+  /** For listeners that are not HTTP; see {@link EmbeddedHost.tls}. */
+  readonly tls: EmbeddedHost["tls"];
   /**
    * What Azure and the deployment would put into the function app's environment. `NODE_EXTRA_CA_CERTS` is in it where
    * the certificate was written to a file; Node.js reads it only when a process starts.
@@ -113,6 +115,7 @@ export async function startEmbeddedAzure(options: EmbeddedAzureOptions = {}): Pr
       vault,
       vaults,
       caCertificatePem: authority.certificatePem,
+      tls: host.tls,
       environment: {
         IDENTITY_ENDPOINT: identity.url,
         IDENTITY_HEADER: identity.header,

@@ -1,10 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import {
   calculateJwkThumbprint,
+  createLocalJWKSet,
   errors,
   exportJWK,
   generateKeyPair,
   type JWK,
+  type JWTVerifyGetKey,
   jwtVerify,
   SignJWT,
 } from "jose";
@@ -59,6 +61,8 @@ export interface Issuer {
   /** The authority host, without a trailing slash. */
   readonly url: string;
   readonly tenantId: string;
+  /** What its tokens are verified with, for services that do so themselves. */
+  readonly keys: JWTVerifyGetKey;
   /** Adds an application or replaces the one of that identifier. */
   register(resource: Resource): void;
   /** `undefined`: the tenant does not know it. */
@@ -140,6 +144,7 @@ export async function startIssuer(
   const issuer: Issuer = {
     url,
     tenantId,
+    keys: createLocalJWKSet({ keys: [jwk] }),
     register: (resource) =>
       void resources.set(canonical(resource.identifier), { appId: randomUUID(), ...resource }),
     find: (identifier) => resources.get(canonical(identifier)),

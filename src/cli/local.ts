@@ -1,0 +1,69 @@
+import { access, constants, mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { asRotatorError, problems, RotatorError } from "../errors.ts";
+import type { EmbeddedAzure } from "../local/azure.ts";
+import { startEmbeddedAzure } from "../local/azure.ts";
+import type { CommonOptions, ExitCode, Io } from "./io.ts";
+import { printJson } from "./io.ts";
+
+const localProblems = problems({
+  DirectoryUnusable: {
+    message: "The directory for the local state cannot be made or written to.",
+    remedy: "Choose another one with --state.",
+    retryable: false,
+  },
+});
+
+export interface LocalOptions extends CommonOptions {
+  /** Run the deployed functions too. */
+  readonly functions?: boolean;
+  /** One tick, then stop. */
+  readonly once?: boolean;
+  /** Where certificates, timers and mounted files are kept. */
+  readonly state: string;
+}
+
+/** Boots an Azure on this machine, for any Azure SDK; with `--functions`, the product on top of it. */
+export async function action(io: Io, options: LocalOptions): Promise<ExitCode> {
+  const state = resolve(io.directory, options.state);
+  await makeDirectory(state);
+  if (options.functions || options.once) {
+    const { runDemo } = await import("./localDemo.ts");
+    return await runDemo(io, options, state);
+  }
+  await using azure = await startEmbeddedAzure({ caCertificateFile: resolve(state, "ca.pem") });
+  printEnvironment(io, options, azure);
+  await untilAborted(io.signal);
+  return 0;
+}
+
+async function makeDirectory(state: string): Promise<void> {
+  try {
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    await access(state, constants.W_OK);
+  } catch (cause) {
+    const unusable = new RotatorError(localProblems.DirectoryUnusable, { cause, facts: { state } });
+    throw asRotatorError(unusable, "configure");
+  }
+}
+
+function printEnvironment(io: Io, options: LocalOptions, { environment }: EmbeddedAzure): void {
+  if (options.json) {
+    printJson(io, { environment });
+    return;
+  }
+  const lines = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'\n`);
+  io.stdout.write(lines.join(""));
+  io.stderr.write(
+    "The embedded Azure is up: set these variables where your program runs. Ctrl-C stops it.\n",
+  );
+}
+
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) {
+      done();
+    }
+    signal.addEventListener("abort", () => done(), { once: true });
+  });
+}

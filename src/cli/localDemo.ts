@@ -1,0 +1,131 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { StatusRow } from "../core/survey.ts";
+import type { EventName } from "../events.ts";
+import type { EmbeddedAzure } from "../local/azure.ts";
+import { startEmbeddedAzure } from "../local/azure.ts";
+import type { FunctionsHost, FunctionsHostLog } from "../local/functionsHost/functionsHost.ts";
+import { startFunctionsHost } from "../local/functionsHost/functionsHost.ts";
+import { sampleLifetimeSeconds, sampleTickSeconds, startSample } from "../local/sample.ts";
+import type { ExitCode, Io } from "./io.ts";
+import { printJson } from "./io.ts";
+import { type LocalOptions, untilAborted } from "./local.ts";
+import { openRotator } from "./rotator.ts";
+import { statusTable } from "./statusTable.ts";
+
+/** The folder with `host.json`, `package.json` and `dist`: the same up from `dist/cli` and from `src/cli`. */
+const packageDirectory = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The whole product on this machine: the embedded Azure, and the built functions running on it. */
+export async function runDemo(io: Io, options: LocalOptions, state: string): Promise<ExitCode> {
+  const caCertificateFile = join(state, "ca.pem");
+  await using azure = await startEmbeddedAzure({
+    caCertificateFile,
+    tokens: { lifetimeSeconds: sampleLifetimeSeconds },
+  });
+  const sample = await startSample(azure);
+  const file = join(state, "rotations.json");
+  await writeFile(file, `${JSON.stringify(sample.configuration, undefined, 2)}\n`);
+  const environment = { ...azure.environment, ...sample.environment, ROTATIONS_FILE: file };
+  const events: LoggedEvent[] = [];
+  const host = await startFunctionsHost({
+    packageDirectory,
+    stateDirectory: state,
+    environment: { ...environment, ROTATION_SCHEDULE: options.once ? yearly : everyTick },
+    onLog: (line) => {
+      const event = eventOf(line);
+      if (event !== undefined) {
+        events.push(event);
+      }
+    },
+  });
+  try {
+    const status = statusReader(io, azure, environment, file);
+    return options.once ? await once(io, options, host, events, status) : await live(io, azure, host, status);
+  } finally {
+    await host.stop();
+    await sample.stop();
+  }
+}
+
+const everyTick = `*/${sampleTickSeconds} * * * * *`;
+/** Far from now: the timer is fired by hand. */
+const yearly = "0 0 0 1 1 *";
+
+interface LoggedEvent {
+  readonly event: EventName;
+  readonly [property: string]: unknown;
+}
+
+async function once(
+  io: Io,
+  options: LocalOptions,
+  host: FunctionsHost,
+  events: readonly LoggedEvent[],
+  status: () => Promise<StatusRow[]>,
+): Promise<ExitCode> {
+  const { succeeded, durationMs } = await host.invoke("tick");
+  const rows = await status();
+  if (options.json) {
+    printJson(io, { succeeded, durationMs, events, status: rows });
+  } else {
+    io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
+    io.stderr.write(`One tick in ${durationMs} ms: ${succeeded ? "all is well" : "a rotation failed"}.\n`);
+  }
+  return succeeded ? 0 : 1;
+}
+
+async function live(
+  io: Io,
+  azure: EmbeddedAzure,
+  host: FunctionsHost,
+  status: () => Promise<StatusRow[]>,
+): Promise<ExitCode> {
+  io.stderr.write(
+    [
+      `The functions run at ${host.url}, the vault is ${azure.vault.url}.`,
+      `A tick every ${sampleTickSeconds} s, tokens that live ${sampleLifetimeSeconds / 60} minutes. Ctrl-C stops it.`,
+      "",
+      "",
+    ].join("\n"),
+  );
+  const { createLogUpdate } = await import("log-update");
+  const draw = io.stdout.isTerminal ? createLogUpdate(process.stdout) : io.stdout.write;
+  const ended = host.exited.then(() => "exited" as const);
+  while (!io.signal.aborted) {
+    draw(statusTable(io.stdout, await status(), io.clock.now()));
+    const pause = io.stdout.isTerminal ? 1_000 : sampleTickSeconds * 1_000;
+    const next = await Promise.race([
+      ended,
+      io.clock.sleep(pause, io.signal).catch(() => "aborted" as const),
+    ]);
+    if (next === "exited") {
+      io.stderr.write("The functions host has ended by itself.\n");
+      return 1;
+    }
+  }
+  await untilAborted(io.signal);
+  return 0;
+}
+
+/** What `status` would say, asked as the app's own identity. */
+function statusReader(
+  io: Io,
+  azure: EmbeddedAzure,
+  environment: Readonly<Record<string, string>>,
+  file: string,
+): () => Promise<StatusRow[]> {
+  azure.trustInThisProcess();
+  // @azure/identity reads these two from the real environment and from nowhere else.
+  Object.assign(process.env, environment);
+  const rotator = openRotator({ ...io, environment }, { config: file });
+  return async () => (await rotator).status({ signal: io.signal });
+}
+
+function eventOf({ category, message }: FunctionsHostLog): LoggedEvent | undefined {
+  if (category !== "user" || !message.startsWith('{"event":')) {
+    return undefined;
+  }
+  return JSON.parse(message) as LoggedEvent;
+}
