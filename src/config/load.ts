@@ -1,0 +1,62 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { problems, RotatorError } from "../errors.ts";
+import type { Configuration } from "./configuration.ts";
+
+const loadProblems = problems({
+  ConfigurationUnreadable: {
+    message: "The configuration file cannot be read.",
+    remedy: "Check that it is there and may be read, or name another one with --config or ROTATIONS_FILE.",
+    retryable: false,
+  },
+  ConfigurationNotUtf8: {
+    message: "The configuration file is not UTF-8 text.",
+    remedy: "Save it as UTF-8; the redirection of Windows PowerShell writes UTF-16.",
+    retryable: false,
+  },
+});
+
+export interface LoadOptions {
+  /** Default: `ROTATIONS_FILE`, or `rotations.json` in the working directory. */
+  readonly file?: string;
+  /** `KEY_VAULT_URL` is the vault where the file names none. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Reads and checks a configuration. A fault inside a rotation blocks that rotation and is in `problems`.
+ * @throws RotatorError `ConfigurationUnreadable`, `ConfigurationNotUtf8`, `ConfigurationNotJson`;
+ * `ConfigurationInvalidError` where nothing can be run.
+ */
+export async function loadConfiguration({ file, environment }: LoadOptions): Promise<Configuration> {
+  const path = file ?? (environment.ROTATIONS_FILE || "rotations.json");
+  // The schemas are loaded while the file is read, and only where somebody needs a configuration.
+  const [text, { parseConfiguration }] = await Promise.all([readText(path), import("./parse.ts")]);
+  const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, text]);
+  if (latest?.key !== key) {
+    latest = { key, configuration: parseConfiguration(text, { file: path, environment }) };
+  }
+  return latest.configuration;
+}
+
+/** Every tick reads the file; while it says the same, checking it again would only cost time. */
+let latest: { readonly key: string; readonly configuration: Configuration } | undefined;
+
+async function readText(file: string): Promise<string> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new RotatorError(loadProblems.ConfigurationUnreadable, {
+      cause,
+      facts: { file, ...errorCode(cause) },
+    });
+  });
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new RotatorError(loadProblems.ConfigurationNotUtf8, { cause, facts: { file } });
+  }
+}
+
+function errorCode(cause: unknown): { errorCode?: string } {
+  const code = (cause as { code?: unknown }).code;
+  return typeof code === "string" ? { errorCode: code } : {};
+}
