@@ -7,7 +7,7 @@ import type { TickReport } from "./core/result.ts";
 import type { Rotation } from "./core/rotation.ts";
 import type { PlanRow, StatusRow } from "./core/survey.ts";
 import { planRows, statusRows, survey } from "./core/survey.ts";
-import { problems, RotatorError } from "./errors.ts";
+import { asRotatorError, problems, RotatorError } from "./errors.ts";
 
 const rotatorProblems = problems({
   RotationUnknown: {
@@ -101,9 +101,8 @@ export class Rotator {
     return names.map((name) => {
       const rotation = this.#rotations.find((candidate) => candidate.name === name);
       if (rotation === undefined) {
-        throw new RotatorError(rotatorProblems.RotationUnknown, {
-          facts: { name, ...this.#suggestion(name) },
-        });
+        const facts = { name, ...this.#suggestion(name) };
+        throw asRotatorError(new RotatorError(rotatorProblems.RotationUnknown, { facts }), "configure");
       }
       return rotation;
     });

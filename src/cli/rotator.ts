@@ -2,6 +2,7 @@ import { isAbsolute, join } from "node:path";
 import { compose } from "../compose.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { loadConfiguration } from "../config/load.ts";
+import { asRotatorError } from "../errors.ts";
 import type { Rotator } from "../rotator.ts";
 import { createLogTelemetry } from "../telemetry/logTelemetry.ts";
 import type { CommonOptions, Io } from "./io.ts";
@@ -12,7 +13,11 @@ export async function openConfiguration(
   { config = "rotations.json" }: CommonOptions,
 ): Promise<Configuration> {
   const file = isAbsolute(config) ? config : join(io.directory, config);
-  return await loadConfiguration({ file, environment: io.environment });
+  try {
+    return await loadConfiguration({ file, environment: io.environment });
+  } catch (error) {
+    throw asRotatorError(error, "configure");
+  }
 }
 
 /** The product over that configuration, as the functions have it; its log lines are left out, the report is printed. */

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { command } from "./testIo.ts";
+
+const program = fileURLToPath(new URL("../../dist/cli/token-rotator.js", import.meta.url));
+
+let state: string;
+
+before(async () => {
+  state = await mkdtemp(join(tmpdir(), "local-"));
+});
+
+after(() => rm(state, { recursive: true }));
+
+function built(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...argv], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+describe("token-rotator local", () => {
+  test("one tick of the built functions refreshes a token of every source", async () => {
+    const { code, stdout, stderr } = await built(
+      "local",
+      "--functions",
+      "--once",
+      "--json",
+      "--state",
+      state,
+    );
+    assert.equal(code, 0, stderr);
+    const { succeeded, events, status } = JSON.parse(stdout);
+    assert.equal(succeeded, true);
+    const sample = JSON.parse(await readFile(join(state, "rotations.json"), "utf8"));
+    const names = Object.keys(sample.rotations).sort();
+    const told = (name: string) =>
+      events
+        .filter(({ event }: { event: string }) => event === name)
+        .map(({ rotation }: { rotation: string }) => rotation);
+    assert.deepEqual(told("RotationSucceeded").sort(), names);
+    assert.equal(told("TickCompleted").length, 1);
+    assert.deepEqual(
+      new Set(status.map(({ freshness }: { freshness: string }) => freshness)),
+      new Set(["fresh"]),
+    );
+    const restarted = events.find(({ event }: { event: string }) => event === "ConsumerUpdated");
+    assert.equal(restarted?.state, "current");
+  });
+
+  test("a state directory that cannot be made is a usage error", async () => {
+    const file = join(state, "file");
+    await writeFile(file, "");
+    const { exitCode, stderr } = await command(["local", "--state", join(file, "below")]);
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^DirectoryUnusable: /);
+  });
+
+  test("without functions it prints what a program needs to use it, until it is stopped", async () => {
+    const stop = new AbortController();
+    const running = command(["local", "--state", state, "--json"], { signal: stop.signal });
+    // What it prints is kept until it ends; it listens until then.
+    stop.abort();
+    const { exitCode, stdout } = await running;
+    assert.equal(exitCode, 0);
+    const { environment } = JSON.parse(stdout);
+    assert.match(environment.KEY_VAULT_URL, /^https:\/\/127\.0\.0\.1:\d+$/);
+    assert.match(await readFile(environment.NODE_EXTRA_CA_CERTS, "utf8"), /^-----BEGIN CERTIFICATE-----/);
+  });
+});

@@ -1,0 +1,40 @@
+import type { ExitCode, Io, Output } from "../../src/cli/io.ts";
+import { run } from "../../src/cli/program.ts";
+import { systemClock } from "../../src/clock.ts";
+import type { Clock } from "../../src/ports.ts";
+
+export interface CommandResult {
+  readonly exitCode: ExitCode;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandSurroundings {
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly directory?: string;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs one command line in this process and keeps what it prints. */
+export async function command(
+  argv: readonly string[],
+  { environment = {}, directory = process.cwd(), clock = systemClock, signal }: CommandSurroundings = {},
+): Promise<CommandResult> {
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  const io: Io = {
+    environment,
+    directory,
+    clock,
+    signal: signal ?? new AbortController().signal,
+    stdout: capture(stdout),
+    stderr: capture(stderr),
+  };
+  const exitCode = await run(argv, io);
+  return { exitCode, stdout: stdout.join(""), stderr: stderr.join("") };
+}
+
+function capture(lines: string[]): Output {
+  return { write: (text) => void lines.push(text), isTerminal: false, hasColours: false, columns: 100 };
+}
