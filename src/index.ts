@@ -23,7 +23,12 @@ export interface RotatorOptions {
  * blocks that rotation (`configuration.problems` has all of them).
  */
 export async function createRotator(options: RotatorOptions = {}): Promise<Rotator> {
-  const { file, environment = process.env, telemetry = createLogTelemetry(() => {}), clock = systemClock } = options;
+  const {
+    file,
+    environment = process.env,
+    telemetry = createLogTelemetry(() => {}),
+    clock = systemClock,
+  } = options;
   const configuration = await loadConfiguration({ environment, ...(file === undefined ? {} : { file }) });
   return compose(configuration, { environment, telemetry, clock });
 }
@@ -31,14 +36,23 @@ export async function createRotator(options: RotatorOptions = {}): Promise<Rotat
 export type { Configuration, RotationConfiguration } from "./config/configuration.ts";
 export type { ConfigProblem } from "./config/problems.ts";
 export type { RotationResult, TargetReport, TickReport } from "./core/result.ts";
+export { isFailure } from "./core/result.ts";
 export type { PlanRow, StatusRow } from "./core/survey.ts";
 export type { Stage } from "./errors.ts";
 export { RotatorError } from "./errors.ts";
-export type { EventProperties, Freshness, Outcome, Reason, TelemetryEvent, TelemetryMetric } from "./events.ts";
+export type {
+  EventProperties,
+  Freshness,
+  Outcome,
+  Reason,
+  TelemetryEvent,
+  TelemetryMetric,
+} from "./events.ts";
 export { outcomes, reasons } from "./events.ts";
 export type { Clock, Telemetry } from "./ports.ts";
 export type { RotateRow } from "./rotateRow.ts";
 export { rotateRow } from "./rotateRow.ts";
 export type { Rotator, SurveyRequest, TickRequest } from "./rotator.ts";
 export { SecretValue } from "./secretValue.ts";
+export type { MintFunction, ModuleContext, ModuleToken } from "./sources/moduleContract.ts";
 export { createLogTelemetry } from "./telemetry/logTelemetry.ts";
