@@ -181,8 +181,10 @@ export interface WantedSecret {
   readonly secret: string;
   /** Identifies the output's current version: its `operation` tag. */
   readonly operation: string;
-  /** The version itself, read from the vault when it was not written in this tick. */
-  readonly load: (context: CallContext) => Promise<StoredSecret>;
+  /** The value, read from the vault when it was not written in this tick. */
+  readonly load: (context: CallContext) => Promise<SecretValue>;
+  /** The vault's id of the version; found without reading a value. */
+  readonly version: (context: CallContext) => Promise<string>;
 }
 
 export interface ConsumerState {

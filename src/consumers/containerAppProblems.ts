@@ -47,11 +47,6 @@ export const consumerProblems = problems({
     remedy: "Set that secret anew or remove it; the rotator must send all secrets of the app together.",
     retryable: false,
   },
-  ConsumerVersionUnknown: {
-    message: "The vault did not say which version of the secret the app should refer to.",
-    remedy: "Nothing to do if it happens once; else report it.",
-    retryable: true,
-  },
   ConsumerTagsFull: {
     message: "The app has no room for the tags in which the rotator notes what it applied: Azure allows 50.",
     remedy: "Remove tags from the app; the rotator needs one per secret that it feeds, and one more.",

@@ -1,7 +1,6 @@
-import { asRotatorError, RotatorError } from "../errors.ts";
+import { asRotatorError, type RotatorError } from "../errors.ts";
 import type { CallContext, WantedSecret } from "../ports.ts";
 import type { HeldSecret } from "./containerAppApi.ts";
-import { consumerProblems } from "./containerAppProblems.ts";
 import { bindingOf, type SecretBinding, versionOf } from "./secretComparison.ts";
 
 /** A secret as it is to be, and what is noted of it. */
@@ -41,15 +40,10 @@ async function entryOf(
   binding: SecretBinding | undefined,
   context: CallContext,
 ): Promise<HeldSecret> {
-  const { value, properties } = await want.load(context);
   if (binding?.mode !== "key-vault-reference") {
-    return { name: want.secret, value };
-  }
-  if (properties.version === undefined) {
-    const facts = { vault: want.vault, secret: want.output };
-    throw new RotatorError(consumerProblems.ConsumerVersionUnknown, { facts });
+    return { name: want.secret, value: await want.load(context) };
   }
   // With the version in it: an address without one is only read again every 30 minutes.
-  const keyVaultUrl = `${want.vault}/secrets/${want.output}/${properties.version}`;
+  const keyVaultUrl = `${want.vault}/secrets/${want.output}/${await want.version(context)}`;
   return { name: want.secret, keyVaultUrl, identity: binding.identity ?? "system" };
 }

@@ -60,16 +60,28 @@ export function wantedOf(
     if (!properties.enabled || !belongsTo(properties, rotation.name) || operation === undefined) {
       return [];
     }
+    const fresh = written.get(outputKey(output));
+    const moved = () =>
+      new RotatorError(propagateProblems.VersionMoved, { facts: { secret: output.secret } });
     const load: WantedSecret["load"] = async (context) => {
-      const fresh = written.get(outputKey(output));
       if (fresh !== undefined) {
-        return { value: fresh.value, properties: fresh.properties };
+        return fresh.value;
       }
       const stored = await storeOf(output.vault).read(output.secret, context);
       if (stored?.properties.tags.operation !== operation) {
-        throw new RotatorError(propagateProblems.VersionMoved, { facts: { secret: output.secret } });
+        throw moved();
       }
-      return stored;
+      return stored.value;
+    };
+    const version: WantedSecret["version"] = async (context) => {
+      const versions = fresh
+        ? [fresh.properties]
+        : await storeOf(output.vault).listVersions(output.secret, context);
+      const found = versions.find(({ tags }) => tags.operation === operation)?.version;
+      if (found === undefined) {
+        throw moved();
+      }
+      return found;
     };
     return [
       {
@@ -79,6 +91,7 @@ export function wantedOf(
         secret: binding.secret,
         operation,
         load,
+        version,
       },
     ];
   });

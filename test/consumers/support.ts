@@ -120,10 +120,8 @@ export class World implements AsyncDisposable {
       vault: this.azure.vault.url,
       secret,
       operation: `operation-${version.id}`,
-      load: async () => ({
-        value: new SecretValue(text),
-        properties: { name: output, version: version.id, enabled: true, tags: {} },
-      }),
+      load: async () => new SecretValue(text),
+      version: async () => version.id,
     };
   }
 
