@@ -10,6 +10,7 @@ export async function tick(timer: Timer, context: InvocationContext): Promise<vo
     pastDue: timer.isPastDue,
     invocationId: context.invocationId,
     log: (level, line) => context[level](line),
+    traceParent: context.traceContext?.traceParent,
   });
 }
 

@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { type BuildOptions, build } from "esbuild";
 import { type BundledPackage, bundledPackages, thirdPartyNotices } from "./bundledPackages.ts";
 import { hideFormData, requireHttp } from "./coldStart.ts";
+import { leanTelemetry } from "./leanTelemetry.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const functionsDirectory = join(root, "dist/functions");
@@ -50,7 +51,7 @@ export async function buildFunctions(directory = functionsDirectory): Promise<Bu
     minifyWhitespace: true,
     // The worker supplies the first; `pg` uses the second only where somebody has installed it.
     external: ["@azure/functions-core", "pg-native"],
-    plugins: [requireHttp, hideFormData],
+    plugins: [requireHttp, hideFormData, leanTelemetry],
     banner: { js: functionsBanner },
   });
   await rm(directory, { recursive: true, force: true });

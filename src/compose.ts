@@ -15,7 +15,7 @@ import { consumers } from "./consumers/registry.ts";
 import type { Engine } from "./core/engine.ts";
 import type { ConsumerBinding, Output, Rotation, SourceBinding } from "./core/rotation.ts";
 import { formats } from "./formats/registry.ts";
-import { chooseIdentity } from "./identity.ts";
+import { chooseIdentity, type Identity, type IdentityCredential } from "./identity.ts";
 import { createLeases } from "./leases/leases.ts";
 import { safeFetch } from "./oauth/safeFetch.ts";
 import type {
@@ -47,24 +47,10 @@ export interface Surroundings {
  */
 export function compose(configuration: Configuration, surroundings: Surroundings): Rotator {
   const { environment, telemetry, clock = systemClock } = surroundings;
-  const identity = chooseIdentity(environment);
-  const credential = once(identity.credential);
-  const stores = new Map<string, SecretStore>();
   const throttled = new Map<string, number>();
-  const storeOf = (vault: string): SecretStore => {
-    const known = stores.get(vault);
-    if (known !== undefined) {
-      return known;
-    }
-    const store = createKeyVaultStore({
-      vault,
-      credential,
-      clock,
-      onThrottled: () => throttled.set(vault, (throttled.get(vault) ?? 0) + 1),
-    });
-    stores.set(vault, store);
-    return store;
-  };
+  const { credential, storeOf } = composeStores({ environment, clock }, (vault) =>
+    throttled.set(vault, (throttled.get(vault) ?? 0) + 1),
+  );
   const engine: Engine = {
     clock,
     storeOf,
@@ -79,29 +65,7 @@ export function compose(configuration: Configuration, surroundings: Surroundings
     configuration: configuration.hash,
     retryBudgetMs: configuration.retryBudgetMs,
   };
-  const fetch = safeFetch();
-  const leases = createLeases({ environment, credential, clock });
-  const sourceOf = (rotation: string, options: { readonly kind: string }): Promise<TokenSource> => {
-    const sourceEnvironment: SourceEnvironment = {
-      clock,
-      fetch,
-      credential,
-      secrets: createSourceSecrets({
-        storeOf,
-        defaultVault: configuration.vault,
-        rotation,
-        newOperation: randomUUID,
-      }),
-      leases,
-      nested: (nested) => sourceOf(rotation, nested),
-      configurationDirectory: configuration.directory,
-      authorityHost: withoutTrailingSlash(
-        environment.AZURE_AUTHORITY_HOST ?? "https://login.microsoftonline.com",
-      ),
-      rotation,
-    };
-    return plugin<SourcePlugin<{ kind: string }>>(sources, options.kind).create(options, sourceEnvironment);
-  };
+  const environmentOf = sourceEnvironments(configuration, { environment, clock }, { credential, storeOf });
   const consumerOf = consumersByTarget(configuration, (kind, bindings) =>
     plugin<ConsumerPlugin<ConsumerOptions>>(consumers, kind).create(bindings, {
       clock,
@@ -113,16 +77,87 @@ export function compose(configuration: Configuration, surroundings: Surroundings
   );
   const rotations = configuration.rotations.map((rotation) =>
     toRotation(rotation, {
-      source: (source) => toSource(source, () => sourceOf(rotation.name, source.options)),
+      source: (source) => toSource(source, () => environmentOf(rotation.name).nested(source.options)),
       consumer: consumerOf,
       probe: (options) =>
-        plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, { clock, fetch }),
+        plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, {
+          clock,
+          fetch: safeFetch(),
+        }),
     }),
   );
   return new Rotator(configuration, engine, rotations);
 }
 
-interface Parts {
+/** What the sources of each rotation are given; also for a command that does such a source's work by hand. */
+export function sourceEnvironments(
+  configuration: Configuration,
+  { environment, clock = systemClock }: Pick<Surroundings, "environment" | "clock">,
+  { credential, storeOf }: Pick<Stores, "credential" | "storeOf">,
+): (rotation: string) => SourceEnvironment {
+  const common = {
+    clock,
+    fetch: safeFetch(),
+    credential,
+    leases: createLeases({ environment, credential, clock }),
+    configurationDirectory: configuration.directory,
+    authorityHost: withoutTrailingSlash(
+      environment.AZURE_AUTHORITY_HOST ?? "https://login.microsoftonline.com",
+    ),
+  };
+  return (rotation) => {
+    const own: SourceEnvironment = {
+      ...common,
+      secrets: createSourceSecrets({
+        storeOf,
+        defaultVault: configuration.vault,
+        rotation,
+        newOperation: randomUUID,
+      }),
+      nested: (options) => plugin<SourcePlugin<{ kind: string }>>(sources, options.kind).create(options, own),
+      rotation,
+    };
+    return own;
+  };
+}
+
+export interface Stores {
+  readonly identity: Identity;
+  readonly credential: () => Promise<IdentityCredential>;
+  /** The same store for the same vault. */
+  readonly storeOf: (vault: string) => SecretStore;
+}
+
+/** The vaults without the rotations, for whoever only reads them. */
+export function composeStores(
+  { environment, clock = systemClock }: Pick<Surroundings, "environment" | "clock">,
+  onThrottled: (vault: string) => void = () => {},
+): Stores {
+  const identity = chooseIdentity(environment);
+  const credential = once(identity.credential);
+  const stores = new Map<string, SecretStore>();
+  return {
+    identity,
+    credential,
+    storeOf: (vault) => {
+      const known = stores.get(vault);
+      if (known !== undefined) {
+        return known;
+      }
+      const store = createKeyVaultStore({
+        vault,
+        credential,
+        clock,
+        onThrottled: () => onThrottled(vault),
+      });
+      stores.set(vault, store);
+      return store;
+    },
+  };
+}
+
+/** What the rotations of a configuration are joined with. */
+export interface Parts {
   readonly source: (source: SourceConfiguration) => SourceBinding;
   readonly consumer: (options: ConsumerOptions) => Consumer;
   readonly probe: (
@@ -130,7 +165,7 @@ interface Parts {
   ) => ReturnType<ProbePlugin<{ kind: string }>["create"]>;
 }
 
-function toRotation(rotation: RotationConfiguration, parts: Parts): Rotation {
+export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotation {
   if (rotation.state === "blocked") {
     return {
       name: rotation.name,
@@ -167,7 +202,7 @@ function toRotation(rotation: RotationConfiguration, parts: Parts): Rotation {
   };
 }
 
-function toSource(
+export function toSource(
   { kind, key, refusedBeforeExpiryMs }: SourceConfiguration,
   load: () => Promise<TokenSource>,
 ): SourceBinding {
@@ -185,7 +220,7 @@ function toOutput({ secret, vault, adopt, spec, options }: OutputConfiguration):
 }
 
 /** One consumer per target, made with every binding that any rotation has to it. */
-function consumersByTarget(
+export function consumersByTarget(
   configuration: Configuration,
   create: (kind: string, bindings: readonly ConsumerOptions[]) => Promise<Consumer>,
 ): (options: ConsumerOptions) => Consumer {
@@ -214,7 +249,7 @@ function consumersByTarget(
 }
 
 /** The registries know their plug-ins' own options; here only the kind is known, and the schema has checked the rest. */
-function plugin<Plugin>(registry: object, kind: string): Plugin {
+export function plugin<Plugin>(registry: object, kind: string): Plugin {
   return (registry as Record<string, unknown>)[kind] as Plugin;
 }
 

@@ -1,21 +1,12 @@
-import leven from "leven";
 import type { Configuration } from "./config/configuration.ts";
 import type { Engine } from "./core/engine.ts";
 import { runTick } from "./core/engine.ts";
 import { markPaused } from "./core/pause.ts";
 import type { TickReport } from "./core/result.ts";
 import type { Rotation } from "./core/rotation.ts";
-import type { PlanRow, StatusRow } from "./core/survey.ts";
+import type { PlanRow, StatusRow, Survey } from "./core/survey.ts";
 import { planRows, statusRows, survey } from "./core/survey.ts";
-import { asRotatorError, problems, RotatorError } from "./errors.ts";
-
-const rotatorProblems = problems({
-  RotationUnknown: {
-    message: "The configuration has no rotation of that name.",
-    remedy: "`token-rotator plan` lists the names.",
-    retryable: false,
-  },
-});
+import { rotationsNamed } from "./rotationsNamed.ts";
 
 export interface TickRequest {
   /** Only these rotations; all of them where absent. */
@@ -35,7 +26,8 @@ export interface TickRequest {
 export type SurveyRequest = Pick<TickRequest, "names" | "force" | "deadlineMs" | "signal">;
 
 const defaultDeadlineMs = 4 * 60_000;
-const flushMs = 5_000;
+/** How long telemetry may keep a tick from ending. */
+export const flushMs = 5_000;
 
 /** The product as a library: what the functions and the command line are made of. */
 export class Rotator {
@@ -63,12 +55,17 @@ export class Rotator {
 
   /** Exactly what a tick would do at this moment. */
   async plan(request: SurveyRequest = {}): Promise<PlanRow[]> {
-    return planRows(await this.#survey(request));
+    return planRows(await this.survey(request));
   }
 
   /** How fresh every output is, why it is not, and when it will be renewed. */
   async status(request: SurveyRequest = {}): Promise<StatusRow[]> {
-    return statusRows(await this.#survey(request));
+    return statusRows(await this.survey(request));
+  }
+
+  /** What `plan` and `status` are made of, for whoever needs both of one moment. */
+  async survey({ names, deadlineMs = defaultDeadlineMs, ...options }: SurveyRequest = {}): Promise<Survey> {
+    return await survey(this.#engine, this.#named(names), { deadlineMs, ...options });
   }
 
   /**
@@ -90,28 +87,7 @@ export class Rotator {
     return await markPaused(rotation as Rotation, until, storeOf, context);
   }
 
-  #survey({ names, deadlineMs = defaultDeadlineMs, ...options }: SurveyRequest) {
-    return survey(this.#engine, this.#named(names), { deadlineMs, ...options });
-  }
-
   #named(names: readonly string[] | undefined): readonly Rotation[] {
-    if (names === undefined || names.length === 0) {
-      return this.#rotations;
-    }
-    return names.map((name) => {
-      const rotation = this.#rotations.find((candidate) => candidate.name === name);
-      if (rotation === undefined) {
-        const facts = { name, ...this.#suggestion(name) };
-        throw asRotatorError(new RotatorError(rotatorProblems.RotationUnknown, { facts }), "configure");
-      }
-      return rotation;
-    });
-  }
-
-  #suggestion(name: string): { didYouMean?: string } {
-    const [nearest] = this.#rotations
-      .map((rotation) => rotation.name)
-      .toSorted((a, b) => leven(a, name) - leven(b, name));
-    return nearest !== undefined && leven(nearest, name) <= 3 ? { didYouMean: nearest } : {};
+    return rotationsNamed(this.#rotations, names);
   }
 }

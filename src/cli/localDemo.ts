@@ -7,6 +7,7 @@ import type { EmbeddedAzure } from "../local/azure.ts";
 import { startEmbeddedAzure } from "../local/azure.ts";
 import type { FunctionsHost, FunctionsHostLog } from "../local/functionsHost/functionsHost.ts";
 import { startFunctionsHost } from "../local/functionsHost/functionsHost.ts";
+import type { Ingestion } from "../local/ingestion.ts";
 import { sampleLifetimeSeconds, sampleTickSeconds, startSample } from "../local/sample.ts";
 import type { ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
@@ -42,7 +43,10 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
   });
   try {
     const status = statusReader(io, azure, environment, file);
-    return options.once ? await once(io, options, host, events, status) : await live(io, azure, host, status);
+    const { counts: telemetry } = sample.ingestion;
+    return options.once
+      ? await once(io, options, host, { events, telemetry }, status)
+      : await live(io, azure, host, telemetry, status);
   } finally {
     await host.stop();
     await sample.stop();
@@ -62,16 +66,17 @@ async function once(
   io: Io,
   options: LocalOptions,
   host: FunctionsHost,
-  events: readonly LoggedEvent[],
+  { events, telemetry }: { readonly events: readonly LoggedEvent[]; readonly telemetry: Ingestion["counts"] },
   status: () => Promise<StatusRow[]>,
 ): Promise<ExitCode> {
   const { succeeded, durationMs } = await host.invoke("tick");
   const rows = await status();
   if (options.json) {
-    printJson(io, { succeeded, durationMs, events, status: rows });
+    printJson(io, { succeeded, durationMs, events, telemetry, status: rows });
   } else {
     io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
     io.stderr.write(`One tick in ${durationMs} ms: ${succeeded ? "all is well" : "a rotation failed"}.\n`);
+    io.stderr.write(arrived(telemetry));
   }
   return succeeded ? 0 : 1;
 }
@@ -80,6 +85,7 @@ async function live(
   io: Io,
   azure: EmbeddedAzure,
   host: FunctionsHost,
+  telemetry: Ingestion["counts"],
   status: () => Promise<StatusRow[]>,
 ): Promise<ExitCode> {
   io.stderr.write(
@@ -94,7 +100,7 @@ async function live(
   const draw = io.stdout.isTerminal ? createLogUpdate(process.stdout) : io.stdout.write;
   const ended = host.exited.then(() => "exited" as const);
   while (!io.signal.aborted) {
-    draw(statusTable(io.stdout, await status(), io.clock.now()));
+    draw(statusTable(io.stdout, await status(), io.clock.now()) + arrived(telemetry));
     const pause = io.stdout.isTerminal ? 1_000 : sampleTickSeconds * 1_000;
     const next = await Promise.race([
       ended,
@@ -107,6 +113,10 @@ async function live(
   }
   await untilAborted(io.signal);
   return 0;
+}
+
+function arrived({ events, metrics }: Ingestion["counts"]): string {
+  return `${events} events and ${metrics} metrics have arrived at Application Insights.\n`;
 }
 
 /** What `status` would say, asked as the app's own identity. */

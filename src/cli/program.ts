@@ -5,16 +5,16 @@ import { printError } from "./errors.ts";
 import type { ExitCode, Io } from "./io.ts";
 
 /** Commander hands over the options as they are defined below, each command its own. */
-type Action = (io: Io, options: never, ...names: never[]) => Promise<ExitCode>;
+type Action = (io: Io, options: never, ...names: never[]) => Promise<number>;
 
 /**
- * Runs one command line and gives its exit code. Every command stands in a file of its own, which is loaded only when that
+ * Runs one command line and gives its exit code, which is an {@link ExitCode} but for `exec`. Every command stands in a file of its own, which is loaded only when that
  * command is called.
  *
  * @param argv the words after the command's own name.
  */
-export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
-  let exitCode: ExitCode = 0;
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let exitCode = 0;
   const program = createProgram(io, (code) => {
     exitCode = code;
   });
@@ -31,7 +31,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
-function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
+function createProgram(io: Io, finish: (code: number) => void): Command {
   const program = new Command("token-rotator")
     .description(
       "Keeps short-lived tokens fresh in Azure Key Vault: what the deployed functions do, by hand, and a look at how things are.",
@@ -49,7 +49,8 @@ function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
     })
     .exitOverride();
 
-  const define = (usage: string, description: string, load: () => Promise<{ action: Action }>): Command =>
+  type Load = () => Promise<{ action: Action }>;
+  const defineProgram = (usage: string, description: string, load: Load): Command =>
     program
       .command(usage)
       .description(description)
@@ -58,12 +59,16 @@ function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
           .env("ROTATIONS_FILE")
           .default("rotations.json"),
       )
-      .option("--json", "print one JSON document on stdout and nothing else")
       .action(async (...parameters: unknown[]) => {
         const options = parameters.at(-2) as never;
         const names = parameters.slice(0, -2) as never[];
         finish(await (await load()).action(io, options, ...names));
       });
+  const define = (usage: string, description: string, load: Load): Command =>
+    defineProgram(usage, description, load).option(
+      "--json",
+      "print one JSON document on stdout and nothing else",
+    );
 
   define("validate", "check the configuration and show every problem at once", () => import("./validate.ts"));
 
@@ -93,6 +98,78 @@ function createProgram(io: Io, finish: (code: ExitCode) => void): Command {
     .addHelpText("after", examples("pause postgres-mcp --until 2h"));
 
   define("resume <name>", "take a paused rotation up again", () => import("./resume.ts"));
+
+  const sharedDirectories = [
+    "--shared-directories",
+    "also write where others may write, such as a volume that the containers of one pod share",
+  ] as const;
+
+  define(
+    "pull [name...]",
+    "bring the outputs of all rotations, or of those named, to files on this host",
+    () => import("./pull.ts"),
+  )
+    .option("-w, --watch", "keep them up to date until Ctrl-C")
+    .option("--exec <command>", "a command line to run after a change; again next time where it fails")
+    .addOption(
+      new Option(
+        "--service <manager>",
+        "print a unit that keeps them up to date, and do nothing else",
+      ).choices(["systemd", "launchd"]),
+    )
+    .option(...sharedDirectories)
+    .addHelpText(
+      "after",
+      examples(
+        "pull",
+        "pull lakebase --watch",
+        "pull oracle-adb --exec 'systemctl --user reload app'",
+        "pull oci-cli --service systemd > ~/.config/systemd/user/token-rotator-oci-cli.service",
+      ),
+    );
+
+  defineProgram(
+    "exec <name> <command...>",
+    "see to it that a rotation's files are fresh, then run a command in place of this one",
+    () => import("./exec.ts"),
+  )
+    .option(...sharedDirectories)
+    .addHelpText(
+      "after",
+      examples("exec oci-cli -- oci os ns get", "exec lakebase -- psql -h db.example.org"),
+    );
+
+  define(
+    "login <name>",
+    "sign in for a rotation that needs somebody's refresh token",
+    () => import("./login.ts"),
+  )
+    .option("--no-browser", "print the address instead of opening a browser")
+    .option("--device-code", "sign in on another device, with a code")
+    .addOption(
+      new Option("--port <number>", "port that the browser comes back to; any free one by default").conflicts(
+        ["deviceCode", "fromEnv", "fromFile"],
+      ),
+    )
+    .option("--timeout <duration>", "how long to wait for the sign-in", "10m")
+    .addOption(
+      new Option(
+        "--from-env <variable>",
+        "bring the token set that this environment variable holds",
+      ).conflicts(["deviceCode", "fromFile"]),
+    )
+    .addOption(
+      new Option("--from-file <file>", "bring the token set that this file holds").conflicts(["deviceCode"]),
+    )
+    .option("--secret <name>", "which refresh token, where the rotation has several")
+    .addHelpText(
+      "after",
+      examples(
+        "login onedrive",
+        "login onedrive --device-code",
+        "login onedrive --from-file auth_tokens.json",
+      ),
+    );
 
   define("local", "boot an Azure on this machine, for any Azure SDK", () => import("./local.ts"))
     .option("--functions", "run the deployed functions on it too, for a sample configuration")

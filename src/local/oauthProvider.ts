@@ -59,6 +59,8 @@ function configurationOf({ lifetimes, storage, paths, ...options }: ProviderOpti
       return kind === "Client" ? { ...adapter, find: async (id) => options.findClient(id) } : adapter;
     },
     jwks: { keys: [options.key.privateJwk] },
+    // What a single-page application gets is only for requests with an Origin.
+    clientBasedCORS: () => true,
     clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
     clientDefaults: { id_token_signed_response_alg: "ES256" },
     cookies: { keys: [crypto.randomUUID()] },

@@ -22,14 +22,21 @@ export interface OAuthServerOptions {
   /** What may be asked for beside `openid` and `offline_access`. Default `all-apis`. */
   readonly scopes?: readonly string[];
   readonly lifetimes?: Partial<Lifetimes>;
+  /**
+   * `once`: a refresh token is spent by its use, and using it again revokes all that came of it. `kept`: it stays valid
+   * beside the new one. Default `once`.
+   */
+  readonly refreshTokens?: "once" | "kept";
   /** Verifies the tokens of federated credentials. Default: there are none. */
   readonly federation?: Pick<Issuer, "verify">;
   /** Whoever signs in without typing another name. */
   readonly account?: string;
   /** Further routes of the same listener. */
   readonly routes?: readonly Route[];
+  /** Changes a token request to what the library understands, for providers that take more than the standard. */
+  readonly understand?: (form: URLSearchParams) => void;
   /** Rewrites what goes out, for providers with shapes of their own. */
-  readonly reshape?: (reply: Reply, call: Call) => Reply;
+  readonly reshape?: (reply: Reply, call: Call) => Reply | Promise<Reply>;
 }
 
 /** An embedded host, or an embedded Azure. */
@@ -108,7 +115,7 @@ export async function startOAuthServer(
   const { issuerPath = "", scopes = ["all-apis"], account = "somebody@example.org" } = options;
   const paths = { ...defaultPaths, ...options.paths };
   const lifetimes = { ...defaultLifetimes, ...options.lifetimes };
-  const storage = new OAuthStorage(() => host.clock.now());
+  const storage = new OAuthStorage(() => host.clock.now(), options.refreshTokens ?? "once");
   const clients = new ClientRegistry(options.federation);
   for (const client of options.clients ?? []) {
     clients.register(client);
@@ -152,6 +159,9 @@ export async function startOAuthServer(
   });
   answer = async (call) => {
     const form = call.operation.endsWith(".token") ? await clients.vouch(call) : undefined;
+    if (form !== undefined) {
+      options.understand?.(form);
+    }
     const reply = await forward(call, {
       target: targetOf(call, issuerPath),
       headers: { "x-forwarded-proto": "https" },

@@ -10,10 +10,15 @@ import { systemClock } from "../clock.ts";
 export class OAuthStorage {
   readonly #records = new Map<string, StoredRecord>();
   readonly #now: () => number;
+  readonly #refreshTokens: "once" | "kept";
 
-  /** @param now The server's own time in milliseconds since the epoch. */
-  constructor(now: () => number) {
+  /**
+   * @param now The server's own time in milliseconds since the epoch.
+   * @param refreshTokens Whether the use of a refresh token spends it.
+   */
+  constructor(now: () => number, refreshTokens: "once" | "kept") {
     this.#now = now;
+    this.#refreshTokens = refreshTokens;
   }
 
   /** Seconds by which the server's own time is ahead of the machine's. */
@@ -51,7 +56,8 @@ export class OAuthStorage {
       findByUserCode: (userCode) => findBy("userCode", userCode),
       consume: async (id) => {
         const record = this.#records.get(keyOf(id));
-        if (record !== undefined) {
+        const isKept = kind === "RefreshToken" && this.#refreshTokens === "kept";
+        if (record !== undefined && !isKept) {
           record.payload = { ...record.payload, consumed: true };
         }
       },

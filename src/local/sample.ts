@@ -4,6 +4,8 @@ import type { EmbeddedAzure } from "./azure.ts";
 import { startContainerApps } from "./containerApps.ts";
 import { startDatabricks } from "./databricks.ts";
 import type { EmbeddedContainerApp } from "./embeddedContainerApp.ts";
+import type { Ingestion } from "./ingestion.ts";
+import { startIngestion } from "./ingestion.ts";
 import { startOAuthServer } from "./oauthServer.ts";
 import type { EmbeddedPostgres } from "./postgres.ts";
 import { startEmbeddedPostgres } from "./postgres.ts";
@@ -16,6 +18,7 @@ export interface Sample {
   readonly environment: Readonly<Record<string, string>>;
   readonly postgres: EmbeddedPostgres;
   readonly app: EmbeddedContainerApp;
+  readonly ingestion: Ingestion;
   stop(): Promise<void>;
 }
 
@@ -64,6 +67,7 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
   for (const name of ["partner-client-secret", "databricks-client-secret"]) {
     azure.vault.secrets.set(name, clientSecret.reveal());
   }
+  const ingestion = await startIngestion(azure, azure.issuer, { clientId: identity.clientId });
   const resourceManager = await startContainerApps(azure, azure.issuer, { vaults: azure.vaults.values() });
   const appId = `${resourceGroup}/providers/Microsoft.App/containerApps/postgres-mcp`;
   const app = resourceManager.addApp({
@@ -82,7 +86,8 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
   return {
     postgres,
     app,
-    environment: { AZURE_RESOURCE_MANAGER_URL: resourceManager.url },
+    ingestion,
+    environment: { AZURE_RESOURCE_MANAGER_URL: resourceManager.url, ...ingestion.environment },
     configuration: sampleConfiguration({
       appId,
       databricks: databricks.url,

@@ -209,6 +209,12 @@ export class VaultSecrets {
     return snapshot(record);
   }
 
+  /** Drops all but the newest versions. The service cannot do that; runs over a year of it need it. */
+  trim(name: string, keep: number): void {
+    const versions = this.#records.get(name.toLowerCase())?.versions;
+    versions?.splice(0, versions.length - keep);
+  }
+
   #page<T>(after: string, limit: number, take: (record: MutableSecret) => T | undefined, now: number): T[] {
     this.#sorted ??= [...this.#records.keys()].sort();
     const taken: T[] = [];
@@ -326,8 +332,17 @@ function current(record: MutableSecret): VaultVersion {
   return record.versions.at(-1) as VaultVersion;
 }
 
+/** The versions are copied for whoever looks at them: a listing of many secrets with long histories does not. */
 function snapshot(record: MutableSecret): VaultSecret {
-  return { name: record.name, versions: [...record.versions], current: current(record) };
+  const { name, versions } = record;
+  const count = versions.length;
+  return {
+    name,
+    current: current(record),
+    get versions() {
+      return versions.slice(0, count);
+    },
+  };
 }
 
 function deletedSnapshot(record: MutableSecret, now: number): DeletedVaultSecret {

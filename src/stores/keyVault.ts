@@ -19,6 +19,8 @@ import { checkName, checkTags, checkVersion } from "./versionChecks.ts";
 export interface KeyVaultStoreOptions extends VaultConnectionOptions {
   /** `https://NAME.vault.azure.net`; a trailing slash does not matter. */
   readonly vault: string;
+  /** Brings another client than the SDK's, for a vault that is none. */
+  readonly connect?: () => Promise<VaultConnection>;
 }
 
 /**
@@ -220,7 +222,8 @@ class KeyVaultStore implements SecretStore {
   }
 
   #connect(): Promise<VaultConnection> {
-    this.#connection ??= connectToVault(this.vault, this.#options).catch((error: unknown) => {
+    const { connect = () => connectToVault(this.vault, this.#options) } = this.#options;
+    this.#connection ??= connect().catch((error: unknown) => {
       // Not remembered: the next call tries again.
       this.#connection = undefined;
       throw error;

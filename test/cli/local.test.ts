@@ -36,7 +36,7 @@ describe("token-rotator local", () => {
       state,
     );
     assert.equal(code, 0, stderr);
-    const { succeeded, events, status } = JSON.parse(stdout);
+    const { succeeded, events, telemetry, status } = JSON.parse(stdout);
     assert.equal(succeeded, true);
     const sample = JSON.parse(await readFile(join(state, "rotations.json"), "utf8"));
     const names = Object.keys(sample.rotations).sort();
@@ -46,6 +46,8 @@ describe("token-rotator local", () => {
         .map(({ rotation }: { rotation: string }) => rotation);
     assert.deepEqual(told("RotationSucceeded").sort(), names);
     assert.equal(told("TickCompleted").length, 1);
+    // As they arrived at the embedded Application Insights: what the log says, and two metrics for each output.
+    assert.deepEqual(telemetry, { events: events.length, metrics: 2 * status.length, others: 0 });
     assert.deepEqual(
       new Set(status.map(({ freshness }: { freshness: string }) => freshness)),
       new Set(["fresh"]),

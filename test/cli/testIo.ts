@@ -1,10 +1,10 @@
-import type { ExitCode, Io, Output } from "../../src/cli/io.ts";
+import type { Io, Output } from "../../src/cli/io.ts";
 import { run } from "../../src/cli/program.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Clock } from "../../src/ports.ts";
 
 export interface CommandResult {
-  readonly exitCode: ExitCode;
+  readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
 }

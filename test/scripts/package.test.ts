@@ -5,7 +5,9 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { unzipSync } from "fflate";
 import { packageApp } from "../../scripts/package.ts";
+import { startEmbeddedAzure } from "../../src/local/azure.ts";
 import { startFunctionsHost } from "../../src/local/functionsHost/functionsHost.ts";
+import { startIngestion } from "../../src/local/ingestion.ts";
 
 describe("the package that is deployed", () => {
   let directory: string;
@@ -26,12 +28,10 @@ describe("the package that is deployed", () => {
 
   it("holds the bundle, what the runtime reads and the rotations, and nothing else", () => {
     const outside = Object.keys(files).filter((file) => !file.startsWith("dist/functions/chunks/"));
+    const functions = ["health", "metrics", "ready", "rotate", "status", "tick", "ui", "uiPage", "wake"];
     assert.deepEqual(outside, [
       "dist/functions/THIRD-PARTY-NOTICES.txt",
-      "dist/functions/health.js",
-      "dist/functions/health.js.map",
-      "dist/functions/tick.js",
-      "dist/functions/tick.js.map",
+      ...functions.flatMap((name) => [`dist/functions/${name}.js`, `dist/functions/${name}.js.map`]),
       "host.json",
       "package.json",
       "rotations.json",
@@ -77,23 +77,91 @@ describe("the package that is deployed", () => {
     assert.deepEqual(await readFile(again.zip), Buffer.from(zip));
   });
 
-  it("runs where there is nothing else", async () => {
-    const packageDirectory = join(directory, "unpacked");
+  /** The package where there is nothing else. */
+  const unpack = async () => {
+    const unpacked = await mkdtemp(join(directory, "unpacked-"));
     for (const [file, content] of Object.entries(files)) {
-      await mkdir(dirname(join(packageDirectory, file)), { recursive: true });
-      await writeFile(join(packageDirectory, file), content);
+      await mkdir(dirname(join(unpacked, file)), { recursive: true });
+      await writeFile(join(unpacked, file), content);
     }
+    return unpacked;
+  };
+
+  it("runs where there is nothing else", async () => {
     await using host = await startFunctionsHost({
-      packageDirectory,
+      packageDirectory: await unpack(),
       stateDirectory: join(directory, "state"),
       environment: { ROTATION_SCHEDULE: "0 */5 * * * *" },
     });
-    assert.deepEqual(host.functions, [
-      { name: "health", trigger: "httpTrigger", route: "/api/health", methods: ["GET"] },
-      { name: "tick", trigger: "timerTrigger", schedule: "0 */5 * * * *" },
-    ]);
+    const errors = host.functions.filter(({ error }) => error !== undefined);
+    assert.deepEqual(errors, []);
+    assert.deepEqual(
+      host.functions.map(({ name, schedule, route }) => `${name} ${schedule ?? route}`),
+      [
+        "health /api/health",
+        "metrics /api/metrics",
+        "ready /api/ready/{name}",
+        "rotate /api/rotations/{name}/rotate",
+        "status /api/status",
+        "tick 0 */5 * * * *",
+        "ui /api/ui",
+        "ui-page /api/ui/page",
+        "tick-now /api/tick",
+      ],
+    );
     const response = await fetch(`${host.url}/api/health`);
     assert.equal(response.status, 200);
     assert.deepEqual(await response.json(), { alive: true });
+  });
+
+  it("sends what a tick says to Application Insights, within the operation of its invocation", async () => {
+    const caCertificateFile = join(directory, "ca.pem");
+    await using azure = await startEmbeddedAzure({ caCertificateFile });
+    const { AZURE_CLIENT_ID: clientId = "" } = azure.environment;
+    const ingestion = await startIngestion(azure, azure.issuer, { clientId });
+    const rotations = join(directory, "rotations-with-telemetry.json");
+    const lines: string[] = [];
+    await using host = await startFunctionsHost({
+      packageDirectory: await unpack(),
+      stateDirectory: join(directory, "state-with-telemetry"),
+      environment: {
+        ...azure.environment,
+        ...ingestion.environment,
+        ROTATIONS_FILE: rotations,
+        ROTATION_SCHEDULE: "0 0 0 1 1 *",
+        WEBSITE_SITE_NAME: "rotator-app",
+      },
+      onLog: ({ message }) => lines.push(message),
+    });
+    await host.invoke("tick");
+    const source = { kind: "entra", scope: "https://database.windows.net/.default" };
+    const orders = { source, outputs: [{ secret: "orders-token" }] };
+    await writeFile(rotations, JSON.stringify({ rotations: { orders } }));
+    await host.invoke("tick");
+
+    const told = ingestion.events();
+    assert.deepEqual(
+      told.map(({ Name }) => Name),
+      ["TickFailed", "RotationSucceeded", "TickCompleted"],
+      lines.join("\n"),
+    );
+    for (const { AppRoleName, OperationId, ParentId } of told) {
+      assert.equal(AppRoleName, "rotator-app");
+      assert.match(OperationId ?? "", /^[0-9a-f]{32}$/);
+      assert.match(ParentId ?? "", /^[0-9a-f]{16}$/);
+    }
+    assert.equal(new Set(told.map(({ OperationId }) => OperationId)).size, 2);
+    assert.deepEqual(
+      ingestion.metrics("SecretVersions").map(({ Max }) => Max),
+      [1],
+    );
+    assert.deepEqual(azure.requests.defects, []);
+  });
+
+  it("leaves out what the telemetry package never calls here, and its questions to a server of its own", () => {
+    const chunks = Object.keys(files).filter((file) => file.endsWith(".js"));
+    assert.ok(chunks.some((file) => text(file).includes("AzureMonitorLogExporter")));
+    assert.ok(!chunks.some((file) => text(file).includes("ConfigurationWorker")));
+    assert.doesNotMatch(text("dist/functions/THIRD-PARTY-NOTICES.txt"), /^@grpc/m);
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { ZodType } from "zod";
+import { createLeases } from "../../src/leases/leases.ts";
 import { type EmbeddedAzure, type EmbeddedAzureOptions, startEmbeddedAzure } from "../../src/local/azure.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import type { SourceEnvironment, SourcePlugin } from "../../src/plugins.ts";
@@ -17,6 +18,8 @@ import { VirtualClock } from "../virtualClock.ts";
 export interface Surroundings extends AsyncDisposable {
   readonly azure: EmbeddedAzure;
   readonly clock: VirtualClock;
+  readonly vault: MemoryStore;
+  readonly environment: SourceEnvironment;
   /** Puts a secret into the vault. */
   store(name: string, text: string): void;
   /** Makes a source of options as they stand in the configuration. */
@@ -42,7 +45,7 @@ export async function surround(options: EmbeddedAzureOptions = {}): Promise<Surr
       rotation: "app",
       newOperation: randomUUID,
     }),
-    leases: { hold: () => assert.fail("no lease is needed") },
+    leases: createLeases({ environment: {}, credential: async () => credential(azure), clock }),
     nested: (nested) => source({ ...nested }),
     configurationDirectory: "",
     authorityHost: azure.issuer.url,
@@ -51,6 +54,8 @@ export async function surround(options: EmbeddedAzureOptions = {}): Promise<Surr
   return {
     azure,
     clock,
+    vault: store,
+    environment,
     store: (name, text) => store.seed(name, { value: new SecretValue(text), properties: {} }),
     source,
     [Symbol.asyncDispose]: async () => {
