@@ -1,0 +1,63 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { packageApp } from "../../scripts/package.ts";
+import type { EmbeddedAzure } from "../../src/local/azure.ts";
+import { startEmbeddedAzure } from "../../src/local/azure.ts";
+import type { FunctionsHost, FunctionsHostLog } from "../../src/local/functionsHost/functionsHost.ts";
+import { startFunctionsHost } from "../../src/local/functionsHost/functionsHost.ts";
+
+export interface Hosted extends AsyncDisposable {
+  readonly azure: EmbeddedAzure;
+  readonly host: FunctionsHost;
+  readonly log: readonly FunctionsHostLog[];
+}
+
+const scope = "https://example.org/7d22ece1-dd60-4279-a911-4b7b95934f2e";
+
+/** The package that is deployed, on the embedded Azure: `oracle-adb` can be rotated, `nobody` has an unknown audience. */
+export async function startHosted(settings: Readonly<Record<string, string>> = {}): Promise<Hosted> {
+  const directory = await mkdtemp(join(tmpdir(), "hosted-"));
+  const [azure, app] = await Promise.all([
+    startEmbeddedAzure({
+      caCertificateFile: join(directory, "ca.pem"),
+      resources: [{ identifier: scope }],
+      tokens: { lifetimeSeconds: 3_600 },
+    }),
+    packageApp(directory),
+  ]);
+  const rotation = (audience: string, secret: string) => ({
+    source: { kind: "entra", scope: `${audience}/.default` },
+    outputs: [{ secret }],
+    lifetime: "1h",
+  });
+  const file = join(directory, "rotations.json");
+  const rotations = {
+    "oracle-adb": rotation(scope, "oracle-entraid-token"),
+    nobody: rotation("https://nobody.example.org", "nobody-token"),
+  };
+  await writeFile(file, JSON.stringify({ retryBudget: "5s", rotations }));
+  const log: FunctionsHostLog[] = [];
+  const host = await startFunctionsHost({
+    packageDirectory: app.folder,
+    stateDirectory: join(directory, "state"),
+    environment: {
+      ...azure.environment,
+      ...settings,
+      ROTATIONS_FILE: file,
+      // Far away: nothing ticks but what is asked to.
+      ROTATION_SCHEDULE: "0 0 0 1 1 *",
+    },
+    onLog: (line) => log.push(line),
+  });
+  return {
+    azure,
+    host,
+    log,
+    [Symbol.asyncDispose]: async () => {
+      await host.stop();
+      await azure.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
