@@ -50,6 +50,7 @@ func secretsWritten(configuration object) secretName[] =>
 func secretsRead(configuration object) secretName[] =>
   concat(
     sourceSecrets(configuration, ['clientSecret', 'refreshToken', 'privateKey', 'keyPair']),
+    moduleSecrets(configuration),
     map(filter(consumers(configuration), consumer => consumer.mode == 'value'), consumer => {
       vault: consumer.vault
       secret: consumer.output
@@ -149,6 +150,17 @@ func targetOf(rotation string, consumer object) string =>
   length(split(consumer.?app ?? consumer.?job ?? '', '/')) == 9
     ? (consumer.?app ?? consumer.?job)
     : fail('A consumer of the rotation ${rotation} has no resource id of a Container App in "app" (or of a job in "job").')
+
+// A module names its secrets itself: a map of names.
+func moduleSecrets(configuration object) secretName[] =>
+  flatten(map(
+    flatten(map(rotations(configuration), rotation => sourcesOf(rotation.value))),
+    source =>
+      map(items(source.?secrets ?? {}), named => {
+        vault: vaultNameOf(named.value.?vault ?? '')
+        secret: named.value.secret
+      })
+  ))
 
 // A source may be a list (fallback), and may hold the source of its own authorisation or subject.
 func sourceSecrets(configuration object, keys string[]) secretName[] =>

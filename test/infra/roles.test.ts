@@ -82,11 +82,13 @@ describe("what the template derives from rotations.json", () => {
     );
     assert.ok(paths.some(({ path }) => path.join(".") === "clientSecret"));
     assert.ok(paths.some(({ path }) => path.join(".") === "authorization.clientSecret"));
+    const knowsMaps = configuration.includes("items(source.?secrets ?? {})");
     const unknown = paths.filter(({ path }) => {
+      const inMap = path.at(-1) === "*" && path.at(-2) === "secrets";
       const key = path.at(-1) ?? "";
-      const outer = path.slice(0, -1);
+      const outer = path.slice(0, inMap ? -2 : -1);
       return (
-        !keys.includes(key) ||
+        !(inMap ? knowsMaps : keys.includes(key)) ||
         !(outer.length === 0 || (outer.length === 1 && nested.includes(outer[0] ?? "")))
       );
     });
