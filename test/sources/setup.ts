@@ -23,7 +23,10 @@ export interface Surroundings extends AsyncDisposable {
   /** Puts a secret into the vault. */
   store(name: string, text: string): void;
   /** Makes a source of options as they stand in the configuration. */
-  source(options: { readonly kind: string } & Readonly<Record<string, unknown>>): Promise<TokenSource>;
+  source(
+    options: { readonly kind: string } & Readonly<Record<string, unknown>>,
+    overrides?: Partial<SourceEnvironment>,
+  ): Promise<TokenSource>;
 }
 
 export async function surround(options: EmbeddedAzureOptions = {}): Promise<Surroundings> {
@@ -31,9 +34,9 @@ export async function surround(options: EmbeddedAzureOptions = {}): Promise<Surr
   const azure = await startEmbeddedAzure({ clock, ...options });
   const trust = azure.trustInThisProcess();
   const store = new MemoryStore(vault, clock);
-  const source: Surroundings["source"] = (given) => {
+  const source: Surroundings["source"] = (given, overrides = {}) => {
     const plugin = sources[given.kind as keyof typeof sources] as unknown as SourcePlugin<{ kind: string }>;
-    return plugin.create(plugin.schema.parse(given), environment);
+    return plugin.create(plugin.schema.parse(given), { ...environment, ...overrides });
   };
   const environment: SourceEnvironment = {
     clock,
