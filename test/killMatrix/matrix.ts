@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import type { Counts, End, Kill, World } from "./world.ts";
+
+/*
+ * For every call that a tick makes, a process that is killed before the call takes effect, and one that is killed after it
+ * did and before the answer. Then the next tick, and what it leaves must be what is left where nobody is killed. The calls
+ * are read off the request log of a tick that nobody disturbs, so that a call that is new is covered by itself.
+ */
+
+export interface MatrixReport {
+  readonly calls: readonly string[];
+  readonly cells: number;
+  /** Cells after which somebody had to sign in: a refresh token was lost that the provider takes once. */
+  readonly signIns: readonly string[];
+  /** Cells after which something happened once more that should happen once, and what. */
+  readonly repeated: readonly string[];
+}
+
+/** @param worlds Cells run side by side, one in each. */
+export async function runMatrix(worlds: readonly World[]): Promise<MatrixReport> {
+  const [world] = worlds;
+  assert.ok(world);
+  const undisturbed = await undisturbedRun(world);
+  const cells = undisturbed.calls.flatMap((call): Kill[] => [
+    { call, when: "before" },
+    { call, when: "after" },
+  ]);
+  const signIns: string[] = [];
+  const repeated: string[] = [];
+  const failures: Error[] = [];
+  const queue = cells.values();
+  await Promise.all(
+    worlds.map(async (each) => {
+      for (const cell of queue) {
+        const name = `${cell.when} ${cell.call}`;
+        try {
+          const { counts, signedIn } = await killedRun(each, cell, undisturbed.end);
+          if (signedIn) {
+            signIns.push(name);
+          }
+          const extra = extras(counts, undisturbed.counts);
+          if (extra.length > 0) {
+            repeated.push(`${name}: ${extra.join(", ")}`);
+          }
+        } catch (cause) {
+          failures.push(new Error(`killed ${name}`, { cause }));
+        }
+      }
+    }),
+  );
+  if (failures.length > 0) {
+    throw new AggregateError(failures, `${failures.length} of ${cells.length} cells`);
+  }
+  return { calls: undisturbed.calls, cells: cells.length, signIns, repeated };
+}
+
+interface Undisturbed {
+  readonly calls: readonly string[];
+  readonly end: End;
+  readonly counts: Counts;
+}
+
+async function undisturbedRun(world: World): Promise<Undisturbed> {
+  await world.reset();
+  const first = await world.tick();
+  assert.equal(first.exitCode, 0, first.output);
+  const { counts } = world;
+  world.passMinute();
+  const second = await world.tick();
+  assert.equal(second.exitCode, 0, second.output);
+  assert.deepEqual(world.counts, counts, "nothing was left to do");
+  return { calls: first.calls, counts, end: await world.end() };
+}
+
+async function killedRun(
+  world: World,
+  cell: Kill,
+  expected: End,
+): Promise<{ counts: Counts; signedIn: boolean }> {
+  await world.reset();
+  const killed = await world.tick(cell);
+  assert.ok(killed.killed, `the call was not made; the tick ended with ${killed.exitCode}: ${killed.output}`);
+  const { isLost } = world;
+  world.passMinute();
+  let next = await world.tick();
+  if (isLost) {
+    assert.equal(next.exitCode, 1);
+    await world.signInAgain();
+    next = await world.tick();
+  }
+  assert.equal(next.exitCode, 0, next.output);
+  const { counts } = world;
+  assert.deepEqual(await world.end(), expected);
+  return { counts, signedIn: isLost };
+}
+
+/** What happened more often than once. Once more is the most that is allowed. */
+function extras(counts: Counts, undisturbed: Counts): string[] {
+  const flat = ({ versions, ...others }: Counts) => Object.entries({ ...versions, ...others });
+  const expected = Object.fromEntries(flat(undisturbed));
+  return flat(counts).flatMap(([what, count]) => {
+    const more = count - (expected[what] ?? 0);
+    assert.ok(more === 0 || more === 1, `${what}: ${count} instead of ${expected[what]}`);
+    return more === 0 ? [] : [what];
+  });
+}

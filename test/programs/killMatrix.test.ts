@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { buildFunctions } from "../../scripts/build.ts";
+import { runMatrix } from "../killMatrix/matrix.ts";
+import { World } from "../killMatrix/world.ts";
+
+/** A tick mostly waits, so there may be more of them than cores. */
+const sideBySide = 5;
+
+let directory: string;
+const worlds: World[] = [];
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), "kill-matrix-"));
+  await buildFunctions(directory);
+  const tick = join(directory, "tick.js");
+  // The first one compiles what the others find compiled.
+  worlds.push(await World.start(tick));
+  worlds.push(...(await Promise.all(Array.from({ length: sideBySide - 1 }, () => World.start(tick)))));
+});
+after(async () => {
+  await Promise.all(worlds.map((world) => world[Symbol.asyncDispose]()));
+  await rm(directory, { recursive: true });
+});
+
+describe("a tick that is killed at any call", () => {
+  it("is made up for by the next one", async (context) => {
+    const { calls, cells, signIns, repeated } = await runMatrix(worlds);
+    context.diagnostic(`${calls.length} calls, ${cells} kills`);
+    context.diagnostic(`signed in again after ${signIns.length}: ${signIns.join("; ")}`);
+    context.diagnostic(`once more after ${repeated.length}: ${repeated.join("; ")}`);
+    assert.ok(calls.length >= 40, `only ${calls.length} calls`);
+  });
+});
