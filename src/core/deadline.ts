@@ -9,6 +9,9 @@ export interface Deadline extends Disposable {
   readonly signal: AbortSignal;
 }
 
+/** Given as the reason, because an error made for each would cost more than most of the work that it ends. */
+const workDone = "the work is done";
+
 /** A signal that aborts `ms` from now, or when `outer` does. Dispose of it when the work is done: that ends the timer. */
 export function startDeadline(clock: Clock, ms: number, outer?: AbortSignal): Deadline {
   const done = new AbortController();
@@ -19,7 +22,7 @@ export function startDeadline(clock: Clock, ms: number, outer?: AbortSignal): De
   );
   return {
     signal: outer === undefined ? expired.signal : AbortSignal.any([outer, expired.signal]),
-    [Symbol.dispose]: () => done.abort(),
+    [Symbol.dispose]: () => done.abort(workDone),
   };
 }
 
@@ -28,14 +31,13 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
   // Whoever is left behind may still fail; nobody is waiting for it any more.
   work.catch(() => {});
   signal.throwIfAborted();
-  const settled = new AbortController();
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true, signal: settled.signal });
-  });
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([work, aborted]);
+    return await Promise.race([work, aborted.promise]);
   } finally {
-    settled.abort();
+    signal.removeEventListener("abort", abort);
   }
 }
 

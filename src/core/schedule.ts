@@ -27,5 +27,14 @@ export function staleTime(expiresOn: number, timing: Timing): number {
 
 /** In [0, 1), the same for the same name in every process. */
 function jitter(name: string): number {
-  return createHash("sha256").update(name, "utf8").digest().readUInt32BE(0) / 2 ** 32;
+  const known = jitters.get(name);
+  if (known !== undefined) {
+    return known;
+  }
+  const share = createHash("sha256").update(name, "utf8").digest().readUInt32BE(0) / 2 ** 32;
+  jitters.set(name, share);
+  return share;
 }
+
+/** Every tick asks for that of every rotation. */
+const jitters = new Map<string, number>();

@@ -1,0 +1,88 @@
+/** What a function instance calls. */
+export type Service = "identity" | "vault" | "provider" | "apps" | "leases";
+
+/** One call to a service. */
+export interface Call {
+  readonly service: Service;
+  /** `setSecret`, `getToken`, … */
+  readonly operation: string;
+  /** Whom it goes to: the address of a vault, the host of a provider, the id of an app. */
+  readonly target: string;
+}
+
+/**
+ * How a service fails. `refuses`: 503. `throttles`: 429. `unreachable`: no connection. `hangs`: no answer until the caller
+ * gives up. `losesAnswers`: the call takes effect, and its answer is lost.
+ */
+export type Failure = "refuses" | "throttles" | "unreachable" | "hangs" | "losesAnswers";
+
+/**
+ * A stretch of time in which something is not as it should be. Times in milliseconds since the epoch. `operator`: a person
+ * has done something to a rotation (its name is the target) that only a person can undo.
+ */
+export interface Outage {
+  readonly what: Service | "timer" | "operator";
+  /** Every one of the service where absent. */
+  readonly target?: string;
+  /** Absent where calls are answered and what stands behind them does not work: a cache that is stuck, an app that crashes. */
+  readonly how?: Failure;
+  /** The share of calls that fail; all of them where absent. */
+  readonly share?: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Outages that are over are kept for so long: a tick that ends now may have begun in one. */
+const keptMs = 60 * 60_000;
+
+/** What is wrong at the moment. */
+export class Faults {
+  #outages: Outage[] = [];
+  /** How many calls were made to fail, and how many outages began, by kind. */
+  readonly injected = new Map<string, number>();
+
+  begin(outage: Outage): void {
+    this.#outages = this.#outages.filter(({ to }) => to > outage.from - keptMs);
+    this.#outages.push(outage);
+    this.count(`outage: ${outage.what}${outage.how === undefined ? "" : ` ${outage.how}`}`);
+  }
+
+  count(kind: string): void {
+    this.injected.set(kind, (this.injected.get(kind) ?? 0) + 1);
+  }
+
+  /** The failure that is in store for a call that is made now, if any. `chance` draws. */
+  failureOf(call: Call, now: number, chance: (share: number) => boolean): Failure | undefined {
+    for (const outage of this.#outages) {
+      if (
+        outage.how !== undefined &&
+        concerns(outage, call.service, call.target) &&
+        outage.from <= now &&
+        now < outage.to &&
+        (outage.share === undefined || chance(outage.share))
+      ) {
+        return outage.how;
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether what stands behind the service does not work now, although calls are answered. */
+  isStuck(what: Service, target: string, now: number): boolean {
+    return this.#outages.some(
+      (outage) =>
+        outage.how === undefined && concerns(outage, what, target) && outage.from <= now && now < outage.to,
+    );
+  }
+
+  /** Whether an outage of the service, or of that target of it, touches this stretch of time. */
+  touches(what: Outage["what"], target: string, from: number, to: number): boolean {
+    return this.#outages.some(
+      (outage) => concerns(outage, what, target) && outage.from <= to && from < outage.to,
+    );
+  }
+}
+
+function concerns(outage: Outage, what: Outage["what"], target: string): boolean {
+  return outage.what === what && (outage.target === undefined || outage.target === target);
+}
