@@ -29,18 +29,14 @@ const kubernetesName = z
     "is not a Kubernetes name; use 1 to 63 lower-case letters, digits and hyphens",
   );
 
-const guid = z
-  .string()
-  .regex(
-    /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/,
-    "is not a GUID; write the client id of the identity",
-  );
+const guid = (what: string) =>
+  z.string().regex(/^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, `is not a GUID; write ${what}`);
 
-/** Stays below the mount: one name, not `.` or `..`. */
+/** Stays below the mount: one name, without the `..` that the driver's Azure provider refuses wherever it stands. */
 const fileName = z
   .string()
   .regex(
-    /^\.?[0-9A-Za-z_][0-9A-Za-z._-]{0,251}$/,
+    /^(?!.*\.\.)\.?[0-9A-Za-z_][0-9A-Za-z._-]{0,251}$/,
     "is not a file name; use letters, digits, dots, hyphens and underscores, and no directory",
   );
 
@@ -48,7 +44,21 @@ const kubernetes = z
   .strictObject({
     namespace: kubernetesName.optional().describe("Namespace of the pods."),
     serviceAccount: kubernetesName.optional().describe("Service account that the pods run as."),
-    clientId: guid.optional().describe("Client id of the identity that the pods read the vault with."),
+    clientId: guid("the client id of the identity")
+      .optional()
+      .describe("Client id of the identity that the pods read the vault with."),
+    tenantId: guid("the id of the tenant")
+      .optional()
+      .describe("Tenant of that identity. Default: AZURE_TENANT_ID where `manifests` runs."),
+    mountPath: z
+      .string()
+      .max(255)
+      .regex(
+        /^(?!.*\/\.\.?(?:\/|$))(?:\/[0-9A-Za-z._-]+)+$/,
+        "is not the path of a directory; write an absolute one, such as /mnt/secrets",
+      )
+      .optional()
+      .describe("Where the pods mount the files. Default /mnt/secrets/ and the name of the rotation."),
     pollInterval: duration
       .default("2m")
       .describe(
@@ -106,7 +116,9 @@ const files = z
         path: path.default("~/.pgpass").describe("The password file. Default ~/.pgpass."),
       }),
       z.strictObject({
-        kind: z.literal("dotenv").describe("A file of environment variables."),
+        kind: z
+          .literal("dotenv")
+          .describe("Variables in a file of environment variables, among the user's own."),
         output,
         path: path.describe("Where the file is: absolute, under ~/, or relative to the configuration."),
       }),
@@ -152,6 +164,44 @@ const files = z
   .describe("Files on a host that pull keeps up to date.");
 
 export const delivery = { kubernetes, files };
+
+type Kubernetes = z.output<typeof kubernetes>;
+
+/**
+ * What is wrong with a mount as a whole: two objects under one name would be one file, and a secret can only be made of
+ * objects that are mounted.
+ */
+export function complaintsAboutMount({
+  objects,
+  secretObjects,
+}: Kubernetes): readonly { path: readonly (string | number)[]; message: string }[] {
+  const names = objects.map(({ output, alias }) => alias ?? output);
+  const mounted = new Set(objects.map((object) => object.output));
+  return [
+    ...names.flatMap((name, index) =>
+      names.indexOf(name) === index
+        ? []
+        : [
+            {
+              path: ["objects", index],
+              message: "has the file name of another object; give each an alias of its own",
+            },
+          ],
+    ),
+    ...secretObjects.flatMap(({ data }, index) =>
+      data.flatMap(({ output }, entry) =>
+        mounted.size === 0 || mounted.has(output)
+          ? []
+          : [
+              {
+                path: ["secretObjects", index, "data", entry, "output"],
+                message: "is not mounted; add it to objects, since the driver only syncs what it mounts",
+              },
+            ],
+      ),
+    ),
+  ];
+}
 
 type File = z.output<typeof files>[number];
 

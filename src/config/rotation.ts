@@ -2,6 +2,7 @@ import type { SecretReference } from "../ports.ts";
 import type { FreshnessBudget } from "./budget.ts";
 import { Claims } from "./claims.ts";
 import type { ReadyRotation, SourceConfiguration } from "./configuration.ts";
+import { complaintsAboutMount } from "./delivery.ts";
 import { secretName, vaultUrl } from "./fields.ts";
 import type { Findings } from "./findings.ts";
 import { type Checked, check, nearest } from "./issues.ts";
@@ -59,6 +60,7 @@ export class RotationReader {
     this.#claimSecrets(path, fields, named);
     this.#checkFormats(path, fields);
     this.#checkReferences(path, fields, named);
+    this.#checkMount(path, fields, named);
     this.#claimTargets(path, fields);
     const sources = resolveSources(fields, this.#registries, this.#surroundings);
     const budget = checked.ok || decidesBudget(fields) ? this.#budget(path, fields, sources) : undefined;
@@ -155,13 +157,28 @@ export class RotationReader {
     }
   }
 
+  #checkMount(path: JsonPath, { kubernetes }: RotationFields, outputs: NamedOutputs): void {
+    // What names no output at all has been reported already.
+    const isKnown = ({ output }: { readonly output: string }) =>
+      outputs.some((each) => each?.secret === output);
+    if (
+      kubernetes?.secretObjects.every(({ data }) => data.every(isKnown)) &&
+      kubernetes.objects.every(isKnown)
+    ) {
+      for (const { path: within, message } of complaintsAboutMount(kubernetes)) {
+        this.#findings.report([...path, "kubernetes", ...within], "InvalidValue", message);
+      }
+    }
+  }
+
   #claimTargets(path: JsonPath, { consumers = [], files = [] }: RotationFields): void {
     consumers.forEach((options, index) => {
       const target = pluginOf(this.#registries.consumers, options.kind).target(options);
       this.#claims.binding([...path, "consumers", index, "secret"], options.kind, target, options.secret);
     });
     files.forEach((file, index) => {
-      if (file.kind === "file" || file.kind === "dotenv") {
+      // The other kinds are merged into what is there.
+      if (file.kind === "file") {
         this.#claims.file([...path, "files", index, "path"], file.path);
       }
     });

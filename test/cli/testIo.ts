@@ -14,13 +14,16 @@ export interface CommandSurroundings {
   readonly directory?: string;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
+  /** Told of what is printed there while the command runs. */
+  readonly onStderr?: (text: string) => void;
 }
 
 /** Runs one command line in this process and keeps what it prints. */
 export async function command(
   argv: readonly string[],
-  { environment = {}, directory = process.cwd(), clock = systemClock, signal }: CommandSurroundings = {},
+  surroundings: CommandSurroundings = {},
 ): Promise<CommandResult> {
+  const { environment = {}, directory = process.cwd(), clock = systemClock, signal, onStderr } = surroundings;
   const stdout: string[] = [];
   const stderr: string[] = [];
   const io: Io = {
@@ -29,12 +32,16 @@ export async function command(
     clock,
     signal: signal ?? new AbortController().signal,
     stdout: capture(stdout),
-    stderr: capture(stderr),
+    stderr: capture(stderr, onStderr),
   };
   const exitCode = await run(argv, io);
   return { exitCode, stdout: stdout.join(""), stderr: stderr.join("") };
 }
 
-function capture(lines: string[]): Output {
-  return { write: (text) => void lines.push(text), isTerminal: false, hasColours: false, columns: 100 };
+function capture(lines: string[], listen: (text: string) => void = () => {}): Output {
+  const write = (text: string) => {
+    lines.push(text);
+    listen(text);
+  };
+  return { write, isTerminal: false, hasColours: false, columns: 100 };
 }
