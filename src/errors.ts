@@ -143,9 +143,14 @@ function factsOfCause(cause: unknown): CauseFacts & { errorCode?: string; httpSt
   };
 }
 
-/** Error names and codes are short identifiers; anything else might be data. */
+/**
+ * Error names and codes are words with a number at the end at most (`ECONNRESET`, `UND_ERR_SOCKET`, `AADSTS700082`); anything
+ * else might be data. A token or a key has digits before letters, and somebody's module may put one there.
+ */
 function identifier(value: unknown): string | undefined {
-  return typeof value === "string" && /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(value) ? value : undefined;
+  return typeof value === "string" && value.length <= 64 && /^[A-Za-z]+\d*(?:[_.-][A-Za-z]*\d*)*$/.test(value)
+    ? value
+    : undefined;
 }
 
 /** Control characters out, so that a fact cannot forge a line of log. */

@@ -33,6 +33,24 @@ test("a code that could be data is dropped", () => {
   assert.deepEqual(error.facts, { errorName: "Error" });
 });
 
+for (const [text, kept] of [
+  ["ECONNRESET", true],
+  ["UND_ERR_CONNECT_TIMEOUT", true],
+  ["ERR_HTTP2_STREAM_ERROR", true],
+  ["AADSTS700082", true],
+  ["invalid_grant", true],
+  // As random texts are: digits before letters.
+  ["p4ssw0rd-of-somebody", false],
+  ["hnOE7sqsqw4BpVof1L71lfGlzKvFiSi1", false],
+  ["dapi0123456789abcdef0123456789abcdef", false],
+  [`A${"a".repeat(64)}`, false],
+] as const) {
+  test(`${text} is ${kept ? "an error code" : "dropped, because it may be a secret"}`, () => {
+    const error = asRotatorError(Object.assign(new Error("x"), { code: text }));
+    assert.deepEqual(error.facts, { errorName: "Error", ...(kept ? { errorCode: text } : {}) });
+  });
+}
+
 test("a fact cannot forge a line of log", () => {
   const error = new RotatorError(table.VaultForbidden, {
     facts: { secret: "a\r\n2026 INFO all is well\u001b[31m" },

@@ -43,7 +43,7 @@ describe("over the functions host", () => {
         assert.equal(status, name === "health" || name === "ui" ? 200 : 401, `${method} ${route}`);
       }
     }
-    assert.equal(hosted.azure.vault.secrets.names().length, 0);
+    assert.equal(hosted.azure.vault.secrets.list().length, 0);
   });
 
   test("a rotation that is asked for is made by the app's identity, and can be seen everywhere", async () => {

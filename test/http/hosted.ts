@@ -18,14 +18,16 @@ const scope = "https://example.org/7d22ece1-dd60-4279-a911-4b7b95934f2e";
 /** The package that is deployed, on the embedded Azure: `oracle-adb` can be rotated, `nobody` has an unknown audience. */
 export async function startHosted(settings: Readonly<Record<string, string>> = {}): Promise<Hosted> {
   const directory = await mkdtemp(join(tmpdir(), "hosted-"));
-  const [azure, app] = await Promise.all([
-    startEmbeddedAzure({
+  await using started = new AsyncDisposableStack();
+  started.defer(() => rm(directory, { recursive: true, force: true }));
+  const app = await packageApp(directory);
+  const azure = started.use(
+    await startEmbeddedAzure({
       caCertificateFile: join(directory, "ca.pem"),
       resources: [{ identifier: scope }],
       tokens: { lifetimeSeconds: 3_600 },
     }),
-    packageApp(directory),
-  ]);
+  );
   const rotation = (audience: string, secret: string) => ({
     source: { kind: "entra", scope: `${audience}/.default` },
     outputs: [{ secret }],
@@ -38,26 +40,20 @@ export async function startHosted(settings: Readonly<Record<string, string>> = {
   };
   await writeFile(file, JSON.stringify({ retryBudget: "5s", rotations }));
   const log: FunctionsHostLog[] = [];
-  const host = await startFunctionsHost({
-    packageDirectory: app.folder,
-    stateDirectory: join(directory, "state"),
-    environment: {
-      ...azure.environment,
-      ...settings,
-      ROTATIONS_FILE: file,
-      // Far away: nothing ticks but what is asked to.
-      ROTATION_SCHEDULE: "0 0 0 1 1 *",
-    },
-    onLog: (line) => log.push(line),
-  });
-  return {
-    azure,
-    host,
-    log,
-    [Symbol.asyncDispose]: async () => {
-      await host.stop();
-      await azure.stop();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
+  const host = started.use(
+    await startFunctionsHost({
+      packageDirectory: app.folder,
+      stateDirectory: join(directory, "state"),
+      environment: {
+        ...azure.environment,
+        ...settings,
+        ROTATIONS_FILE: file,
+        // Far away: nothing ticks but what is asked to.
+        ROTATION_SCHEDULE: "0 0 0 1 1 *",
+      },
+      onLog: (line) => log.push(line),
+    }),
+  );
+  const running = started.move();
+  return { azure, host, log, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
