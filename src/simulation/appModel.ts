@@ -31,6 +31,8 @@ export class AppModel {
   readonly fed: readonly string[];
   /** When somebody else last changed the app's secrets. */
   othersWroteAt = Number.NEGATIVE_INFINITY;
+  /** When an update last failed, whoever made it. */
+  failedAt = Number.NEGATIVE_INFINITY;
   readonly #world: World;
 
   constructor(world: World, id: string, fed: readonly string[], replicas: number) {
@@ -79,6 +81,9 @@ export class AppModel {
     try {
       this.resource.patch({ properties: { configuration: { secrets } } });
       this.othersWroteAt = this.#world.clock.now();
+      if (this.resource.updates.outcome === "fails") {
+        this.failedAt = this.othersWroteAt;
+      }
     } catch (error) {
       if (!(error instanceof Refusal)) {
         throw error;

@@ -63,8 +63,8 @@ export interface Written {
 export interface OutputState {
   readonly output: string;
   /**
-   * `overdue`: it should have been renewed by a tick that began when this one did. `endangered`: it lives for less than the
-   * rotation's floor.
+   * `overdue`: it should have been renewed by a tick that began when this one did. `latest`: so, but nobody has a token that
+   * lives longer. `endangered`: it lives for less than the rotation's floor. `outdated`: laid out by another configuration.
    */
   readonly state:
     | "missing"
@@ -72,8 +72,9 @@ export interface OutputState {
     | "foreign"
     | "expired"
     | "endangered"
-    | "overdue"
     | "outdated"
+    | "overdue"
+    | "latest"
     | "good";
 }
 
@@ -124,6 +125,10 @@ export interface RestartAsked {
   readonly replacingForMs: number | undefined;
   /** How often it was asked since the values changed, this time included. */
   readonly asked: number;
+  /** Two runs were under way at the same time. */
+  readonly overlapping: boolean;
+  /** An update of the app has failed since it was last restarted, so that nobody can tell what it took of it. */
+  readonly afterFailure: boolean;
   /** Ticks that were killed, and answers that were lost, since then. */
   readonly setbacks: number;
 }
@@ -255,8 +260,11 @@ export function appNeverOlder({ older }: AppUpdated): string | undefined {
  * and no more than one repetition where the platform did nothing.
  */
 export function oneRestartPerChange(restart: RestartAsked): string | undefined {
-  const { old, replacingForMs, asked, setbacks } = restart;
-  if (old === 0) {
+  const { old, replacingForMs, asked, setbacks, overlapping, afterFailure } = restart;
+  if (overlapping) {
+    return undefined;
+  }
+  if (old === 0 && !afterFailure) {
     return "restarted although nothing ran with an older value";
   }
   if (replacingForMs !== undefined && replacingForMs < patienceMs) {
@@ -265,9 +273,17 @@ export function oneRestartPerChange(restart: RestartAsked): string | undefined {
   return asked > 2 + setbacks ? `asked for a restart ${asked} times` : undefined;
 }
 
+const grave: ReadonlySet<OutputState["state"]> = new Set([
+  "missing",
+  "disabled",
+  "foreign",
+  "expired",
+  "endangered",
+]);
+
 /** Whatever is wrong with a rotation when a tick ends is told by that tick. */
 export function failureReported({ events, paused, outputs, consumers }: TickEnded): string | undefined {
-  const bad = outputs.filter(({ state }) => state !== "good" && state !== "overdue" && state !== "outdated");
+  const bad = outputs.filter(({ state }) => grave.has(state));
   const told = events.some(({ name }) => name === "RotationFailed" || name === "SignInRequired");
   if (!told && !paused && bad.length > 0) {
     return `said nothing of ${bad.map(({ output, state }) => `${output} (${state})`).join(", ")}`;
@@ -290,7 +306,7 @@ export function recoveredAtOnce({ clear, paused, outputs, consumers }: TickEnded
   if (paused) {
     return undefined;
   }
-  const bad = clear ? outputs.filter(({ state }) => state !== "good") : [];
+  const bad = clear ? outputs.filter(({ state }) => state !== "good" && state !== "latest") : [];
   if (bad.length > 0) {
     return `left ${bad.map(({ output, state }) => `${output} ${state}`).join(", ")}`;
   }

@@ -72,6 +72,7 @@ export class Observer implements Watcher {
   /** What this tick wrote only because another output needed it. */
   #comeAlong: { rotation: ReadyRotation; output: OutputConfiguration; token: string | undefined }[] = [];
   readonly #asked = new Map<AppModel, { times: number; setbacksBefore: number }>();
+  readonly #restartedAt = new Map<AppModel, number>();
   #kills = 0;
   #ticksOfHour = 0;
   /** Configurations that were in force earlier in this hour. */
@@ -137,7 +138,7 @@ export class Observer implements Watcher {
     for (const rotation of this.#configuration?.rotations ?? []) {
       const observed = this.#tickOf(rotation.name, run, events.get(rotation.name) ?? []);
       this.#judge(rotation.name, observed);
-      if (observed.clear) {
+      if (observed.clear && observed.outputs.every(({ state }) => state !== "latest")) {
         clear.add(rotation.name);
       }
       for (const consumer of observed.consumers) {
@@ -235,6 +236,9 @@ export class Observer implements Watcher {
         raced,
       });
     }
+    if (app.resource.updates.outcome === "fails") {
+      app.failedAt = clock.now();
+    }
     if (change.revisionSuffix !== undefined) {
       this.#countRestart(app);
     }
@@ -264,8 +268,11 @@ export class Observer implements Watcher {
       old: replicas.length - current.length,
       replacingForMs: current.length === 0 ? undefined : this.#world.clock.now() - newest,
       asked: asked.times,
+      overlapping: this.#isOverlapping(),
+      afterFailure: app.failedAt >= (this.#restartedAt.get(app) ?? Number.NEGATIVE_INFINITY),
       setbacks: this.#setbacks() - asked.setbacksBefore,
     });
+    this.#restartedAt.set(app, this.#world.clock.now());
     void this.#world.clock.sleep(replacingMs(app)).then(() => this.readers.look(app));
   }
 
@@ -340,7 +347,7 @@ export class Observer implements Watcher {
           state: this.#stateOf(rotation, output, startedBy, now),
         })),
       consumers: this.#consumersOf(rotation, run.startedAt, endedAt),
-      writtenInVain: this.#comeAlong
+      writtenInVain: (this.#isOverlapping() ? [] : this.#comeAlong)
         .filter((written) => written.rotation === rotation)
         .filter(({ token }) => !rotation.outputs.every((output) => this.#tokenOf(output) === token))
         .map(({ output }) => output.secret),
@@ -377,8 +384,10 @@ export class Observer implements Watcher {
     if (current.tags?.[tagNames.spec] !== output.spec) {
       return "outdated";
     }
-    const isOverdue = latestDue(held, rotation) <= tickStartedAt;
-    return isOverdue && !this.#obstacles.isLatest(rotation, current) ? "overdue" : "good";
+    if (latestDue(held, rotation) > tickStartedAt) {
+      return "good";
+    }
+    return this.#obstacles.isLatest(rotation, current) ? "latest" : "overdue";
   }
 
   #consumersOf(rotation: ReadyRotation, from: number, to: number): ConsumerFacts[] {

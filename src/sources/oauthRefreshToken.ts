@@ -130,7 +130,7 @@ async function createSource(
     import("./refreshTokenKeeper.ts"),
     import("../oauth/answer.ts"),
   ]);
-  const client = await createRefreshTokenClient(options, environment);
+  const client = createRefreshTokenClient(options, environment);
   const keeper = new RefreshTokenKeeper(keeping(options), environment);
   let running: Promise<Token> | undefined;
   return {

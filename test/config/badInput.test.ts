@@ -160,6 +160,34 @@ const inRotation: readonly (readonly [string, object, Told])[] = [
     ],
   ],
   [
+    "pods whose mount would leave its place",
+    {
+      outputs: [{ secret: "token" }, { secret: "other" }],
+      kubernetes: {
+        mountPath: "/mnt/../etc",
+        objects: [{ output: "token" }, { output: "other", alias: "a..b" }],
+      },
+    },
+    [
+      ["InvalidValue", "kubernetes.mountPath"],
+      ["InvalidValue", "kubernetes.objects[1].alias"],
+    ],
+  ],
+  [
+    "pods with two objects in one file, and a Kubernetes secret of what is not mounted",
+    {
+      outputs: [{ secret: "token" }, { secret: "other" }, { secret: "third" }],
+      kubernetes: {
+        objects: [{ output: "token" }, { output: "other", alias: "token" }],
+        secretObjects: [{ name: "a", data: [{ output: "third", key: "k" }] }],
+      },
+    },
+    [
+      ["InvalidValue", "kubernetes.objects[1]"],
+      ["InvalidValue", "kubernetes.secretObjects[0].data[0].output"],
+    ],
+  ],
+  [
     "files of an unknown kind, of no output, and with half a session",
     {
       files: [

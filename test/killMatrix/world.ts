@@ -54,8 +54,8 @@ export interface TickEnd {
 export interface End {
   /** Outputs whose version is enabled, intact, and lives for long. */
   readonly fresh: readonly string[];
-  /** Rotations whose outputs hold one token. */
-  readonly together: number;
+  /** How many of the rotations with two outputs have one token in both. */
+  readonly agreeing: number;
   readonly sessionFitsKey: boolean;
   readonly appHoldsNewest: boolean;
   readonly appRunsNewest: boolean;
@@ -65,12 +65,8 @@ export interface End {
   readonly microsoftAccepted: boolean;
 }
 
-export interface Counts {
-  readonly versions: Readonly<Record<string, number>>;
-  readonly keyPairs: number;
-  readonly restarts: number;
-  readonly revisions: number;
-}
+/** How often what should happen once has happened: versions by secret; restarts and revisions of the app. */
+export type Counts = Readonly<Record<string, number>>;
 
 /**
  * An Azure with everything that a tick can touch, and processes that run the built function app against it. All outputs
@@ -182,12 +178,19 @@ export class World implements AsyncDisposable {
 
   /**
    * Whether a refresh token that is taken once is spent, and the one that was given for it has not come to the vault: what
-   * nobody can mend but a person.
+   * nobody can mend but a person. Nothing may have been published that came with it.
    */
   get isLost(): boolean {
     const { requests, vault } = this.azure;
     const spent = requests.of("strict.token").filter(({ effect }) => effect).length;
-    return vault.secrets.versions(strictSecret).length < 1 + spent;
+    const isLost = vault.secrets.versions(strictSecret).length < 1 + spent;
+    assert.ok(!isLost || vault.secrets.versions("api-token").length === 1, "published before it was stored");
+    return isLost;
+  }
+
+  /** Why the refresh token in the vault was refused; `undefined` where it was not. */
+  get refusal(): string | undefined {
+    return this.azure.vault.secrets.find(strictSecret).tags?.["refused-because"];
   }
 
   /** Somebody signs in again. */
@@ -218,7 +221,7 @@ export class World implements AsyncDisposable {
         const { enabled, expires = 0, tags, value: held } = current(name);
         return enabled && expires * 1000 > now + 30 * minutes && tags?.content === held.fingerprint();
       }),
-      together: [
+      agreeing: [
         ["database-token", "database-uri"],
         ["oci-token", "oci-key"],
       ].filter(([one = "", other = ""]) => current(one).tags?.token === current(other).tags?.token).length,
@@ -235,13 +238,11 @@ export class World implements AsyncDisposable {
     };
   }
 
-  /** How often what should happen once has happened. */
   get counts(): Counts {
     const { secrets } = this.azure.vault;
+    const names = [...outputs, strictSecret, microsoftSecret, "oci-key-pair"];
     return {
-      // Without the one of the first tick.
-      versions: Object.fromEntries(outputs.map((name) => [name, secrets.versions(name).length - 1])),
-      keyPairs: secrets.versions("oci-key-pair").length,
+      ...Object.fromEntries(names.map((name) => [name, secrets.versions(name).length])),
       restarts: this.app.restarts,
       revisions: this.app.revisions.length,
     };

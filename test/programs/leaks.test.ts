@@ -6,15 +6,14 @@ import { join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
-import { systemClock } from "../../src/clock.ts";
 import { createRotator } from "../../src/index.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import type { Fault, InjectedFault } from "../../src/local/faults.ts";
 import { type FunctionsHost, startFunctionsHost } from "../../src/local/functionsHost/functionsHost.ts";
 import { type Sample, sampleLifetimeSeconds, startSample } from "../../src/local/sample.ts";
-import type { Clock } from "../../src/ports.ts";
 import { createLogTelemetry } from "../../src/telemetry/logTelemetry.ts";
 import { command } from "../cli/testIo.ts";
+import { impatientClock } from "../impatientClock.ts";
 import { Canaries, type Leak } from "../leaks/canaries.ts";
 import { harvest, harvestVaults } from "../leaks/harvest.ts";
 
@@ -149,19 +148,6 @@ function forgetOutputs(): void {
       azure.vault.secrets.purge(name);
     }
   }
-}
-
-/** Waits a twentieth of the time between tries, and says that it was the whole of it; deadlines stay what they are. */
-function impatientClock(): Clock {
-  let aheadMs = 0;
-  return {
-    now: () => systemClock.now() + aheadMs,
-    sleep: async (ms, signal) => {
-      const waitMs = ms < 3_000 ? ms / 20 : ms;
-      await systemClock.sleep(waitMs, signal);
-      aheadMs += ms - waitMs;
-    },
-  };
 }
 
 /** A refusal that repeats what it was sent, as error pages do: everything that is known to be secret so far. */
