@@ -28,6 +28,7 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
   const sample = await startSample(azure);
   const file = join(state, "rotations.json");
   await writeFile(file, `${JSON.stringify(sample.configuration, undefined, 2)}\n`);
+  await writeFile(join(state, sample.module.name), sample.module.text);
   const environment = { ...azure.environment, ...sample.environment, ROTATIONS_FILE: file };
   const events: LoggedEvent[] = [];
   const host = await startFunctionsHost({
@@ -91,6 +92,8 @@ async function live(
   io.stderr.write(
     [
       `The functions run at ${host.url}, the vault is ${azure.vault.url}.`,
+      // What follows the # stays in the browser.
+      `The status page is at ${host.url}/api/ui#${host.functionKey.reveal()}`,
       `A tick every ${sampleTickSeconds} s, tokens that live ${sampleLifetimeSeconds / 60} minutes. Ctrl-C stops it.`,
       "",
       "",

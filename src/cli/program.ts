@@ -171,6 +171,28 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
       ),
     );
 
+  define(
+    "manifests [name...]",
+    "write Kubernetes manifests for the rotations that pods read",
+    () => import("./manifests.ts"),
+  )
+    .option("-o, --out <directory>", "write a file for each rotation instead of printing all")
+    .option("--offline", "do not look whether the secrets exist")
+    .option("--sidecar", "for clusters without the CSI driver: pods with a container that pulls")
+    .option("--cronjob", "the rotator as a CronJob, in place of the function app")
+    .option(
+      "--image <image>",
+      "image of --sidecar and --cronjob (default: keyvault-token-rotator and the version)",
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "manifests | kubectl apply --dry-run=server -f -",
+        "manifests oracle-adb --out kubernetes",
+        "manifests --sidecar --cronjob --image registry.example.org/token-rotator:1",
+      ),
+    );
+
   define("local", "boot an Azure on this machine, for any Azure SDK", () => import("./local.ts"))
     .option("--functions", "run the deployed functions on it too, for a sample configuration")
     .option("--once", "with --functions: one tick, its result, and the end")

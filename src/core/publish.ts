@@ -59,7 +59,8 @@ const probeTimeoutMs = 15_000;
 
 /**
  * Writes the token to every output that does not hold it yet, and never anything worse than what is there: not for
- * another subject, not with an earlier expiry. Nothing is written where nothing changed.
+ * another subject, not with an earlier expiry. Nothing is written where nothing changed. The outputs that need the token
+ * come first; where one of them cannot be written, those that would only keep in step with it stay as they are.
  *
  * @throws RotatorError `SubjectChanged`, or of the probe, before anything is written.
  */
@@ -74,7 +75,13 @@ export async function publish(
   if (!options.acceptSubject && !rotation.checks.subjectStated) {
     refuseOtherSubject(rotation, decision, subject);
   }
-  const pending: { output: Output; previous: SecretProperties | undefined; rendered: Rendered }[] = [];
+  const turnOf = turnsOf(decision);
+  const pending: {
+    output: Output;
+    previous: SecretProperties | undefined;
+    rendered: Rendered;
+    turn: number;
+  }[] = [];
   const errors: RotatorError[] = [];
   for (const decided of decision.outputs) {
     if (decided.state.kind === "unknown") {
@@ -84,7 +91,8 @@ export async function publish(
     try {
       const rendered = (await decided.output.load()).render(token);
       if (isImprovement(rotation, decided, token, rendered.value)) {
-        pending.push({ output: decided.output, previous: propertiesOf(decided.state), rendered });
+        const { output, state } = decided;
+        pending.push({ output, previous: propertiesOf(state), rendered, turn: turnOf(decided) });
       }
     } catch (error) {
       errors.push(asRotatorError(error, "format"));
@@ -97,7 +105,12 @@ export async function publish(
   await tryOut(rotation, token, options.clock, context);
 
   const written: Written[] = [];
-  for (const { output, previous, rendered } of pending) {
+  let failedTurn = Number.POSITIVE_INFINITY;
+  for (const { output, previous, rendered, turn } of pending.toSorted((a, b) => a.turn - b.turn)) {
+    if (turn > failedTurn) {
+      // Else a sibling that cannot be written for days would cost this one a version on every tick.
+      break;
+    }
     try {
       const properties = await options.storeOf(output.vault).write(
         output.secret,
@@ -122,9 +135,26 @@ export async function publish(
     } catch (error) {
       context.signal.throwIfAborted();
       errors.push(asRotatorError(error, "publish"));
+      failedTurn = Math.min(failedTurn, turn);
     }
   }
   return { written, errors };
+}
+
+/**
+ * In which order the outputs are written: first those that are due, then those that hold an older token than their
+ * siblings, last those that hold the newest.
+ */
+function turnsOf({ outputs }: Decision): (decided: OutputDecision) => number {
+  const isDue = ({ reason }: OutputDecision) => reason !== "Fresh" && reason !== "OutputsDiverged";
+  const expiryOf = ({ state }: OutputDecision) => propertiesOf(state)?.expiresOn?.getTime() ?? 0;
+  const newest = Math.max(...outputs.filter((decided) => !isDue(decided)).map(expiryOf));
+  return (decided) => {
+    if (isDue(decided)) {
+      return 0;
+    }
+    return expiryOf(decided) < newest ? 1 : 2;
+  };
 }
 
 function refuseOtherSubject(rotation: Rotation, decision: Decision, subject: string | undefined): void {

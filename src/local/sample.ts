@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { safeFetch } from "../oauth/safeFetch.ts";
 import { SecretValue } from "../secretValue.ts";
 import type { EmbeddedAzure } from "./azure.ts";
 import { startContainerApps } from "./containerApps.ts";
@@ -6,14 +7,19 @@ import { startDatabricks } from "./databricks.ts";
 import type { EmbeddedContainerApp } from "./embeddedContainerApp.ts";
 import type { Ingestion } from "./ingestion.ts";
 import { startIngestion } from "./ingestion.ts";
+import { type MicrosoftOAuth, startMicrosoftOAuth } from "./microsoftOAuth.ts";
 import { startOAuthServer } from "./oauthServer.ts";
+import { startOci } from "./oci.ts";
 import type { EmbeddedPostgres } from "./postgres.ts";
 import { startEmbeddedPostgres } from "./postgres.ts";
 import { tokenLogin } from "./postgresLogin.ts";
+import { signedIn } from "./signedIn.ts";
 
 export interface Sample {
   /** What `rotations.json` holds: a rotation for every token source. */
   readonly configuration: object;
+  /** The module that one of the rotations uses, to be put beside the configuration: name and text. */
+  readonly module: { readonly name: string; readonly text: string };
   /** What the deployment would add to the function app's settings. */
   readonly environment: Readonly<Record<string, string>>;
   readonly postgres: EmbeddedPostgres;
@@ -24,6 +30,8 @@ export interface Sample {
 
 const oracleScope = "https://example.org/7d22ece1-dd60-4279-a911-4b7b95934f2e";
 const postgresResource = "https://ossrdbms-aad.database.windows.net";
+const ociResource = "api://oci-federation";
+const graphScopes = ["Files.ReadWrite.All", "offline_access"];
 const resourceGroup = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local";
 
 /** How long tokens live in the sample, in seconds: short, so that one can watch them being replaced. */
@@ -39,8 +47,9 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
   if (identity === undefined) {
     throw new RangeError("The sample needs a managed identity.");
   }
-  azure.issuer.register({ identifier: oracleScope });
-  azure.issuer.register({ identifier: postgresResource });
+  for (const identifier of [oracleScope, postgresResource, ociResource]) {
+    azure.issuer.register({ identifier });
+  }
   const postgres = await startEmbeddedPostgres({
     clock: azure.clock,
     tls: azure.tls,
@@ -64,9 +73,26 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
   });
   databricks.workspace.lifetimes.accessToken = sampleLifetimeSeconds;
   databricks.credentialLifetime = sampleLifetimeSeconds;
-  for (const name of ["partner-client-secret", "databricks-client-secret"]) {
+  const microsoft = await startMicrosoftOAuth(azure, {
+    clients: [{ clientId: "onedrive-mount", redirectUris: ["http://127.0.0.1/callback"] }],
+    lifetimes: { accessToken: sampleLifetimeSeconds },
+  });
+  const oci = await startOci(azure, {
+    clients: [{ clientId: "rotator", secret: clientSecret.reveal() }],
+    trusts: [
+      {
+        issuer: `${azure.issuer.url}/${azure.issuer.tenantId}/`,
+        audiences: [ociResource],
+        subject: identity.objectId,
+      },
+    ],
+    federation: azure.issuer,
+  });
+  oci.sessionLifetime = sampleLifetimeSeconds;
+  for (const name of ["partner-client-secret", "databricks-client-secret", "oci-client-secret"]) {
     azure.vault.secrets.set(name, clientSecret.reveal());
   }
+  await signInToOneDrive(azure, microsoft);
   const ingestion = await startIngestion(azure, azure.issuer, { clientId: identity.clientId });
   const resourceManager = await startContainerApps(azure, azure.issuer, { vaults: azure.vaults.values() });
   const appId = `${resourceGroup}/providers/Microsoft.App/containerApps/postgres-mcp`;
@@ -87,25 +113,54 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
     postgres,
     app,
     ingestion,
-    environment: { AZURE_RESOURCE_MANAGER_URL: resourceManager.url, ...ingestion.environment },
+    environment: {
+      AZURE_RESOURCE_MANAGER_URL: resourceManager.url,
+      AZURE_AUTHORITY_HOST: microsoft.authorityHost,
+      ...ingestion.environment,
+    },
     configuration: sampleConfiguration({
       appId,
       databricks: databricks.url,
+      oci: oci.url,
       partner: partner.issuer,
       postgresPort: postgres.port,
     }),
+    module: { name: moduleName, text: moduleText },
     stop: () => postgres.stop(),
   };
 }
 
+/** As `token-rotator login onedrive` does: the refresh token goes straight to the vault. */
+async function signInToOneDrive(azure: EmbeddedAzure, { server }: MicrosoftOAuth): Promise<void> {
+  using _trust = azure.trustInThisProcess();
+  const environment = { clock: azure.clock, fetch: safeFetch() };
+  const refreshToken = await signedIn(server, environment, {
+    scopes: graphScopes,
+    clientId: "onedrive-mount",
+  });
+  azure.vault.secrets.set("onedrive-refresh-token", refreshToken);
+}
+
+const moduleName = "ticket.mjs";
+const moduleText = `// A token source of one's own: docs/sources/module.md.
+import { randomUUID } from "node:crypto";
+
+/** @type {import("keyvault-token-rotator").MintFunction<{ minutes: number }>} */
+export const mint = ({ now, options }) => ({
+  token: \`ticket-\${randomUUID()}\`,
+  expiresOn: new Date(now() + options.minutes * 60_000),
+});
+`;
+
 interface Addresses {
   readonly appId: string;
   readonly databricks: string;
+  readonly oci: string;
   readonly partner: string;
   readonly postgresPort: number;
 }
 
-function sampleConfiguration({ appId, databricks, partner, postgresPort }: Addresses): object {
+function sampleConfiguration({ appId, databricks, oci, partner, postgresPort }: Addresses): object {
   const databricksOauth = {
     kind: "databricks-oauth",
     host: databricks,
@@ -149,6 +204,40 @@ function sampleConfiguration({ appId, databricks, partner, postgresPort }: Addre
           user: "service-principal",
         },
       ],
+    },
+    onedrive: {
+      source: {
+        kind: "oauth-refresh-token",
+        tenant: "consumers",
+        clientId: "onedrive-mount",
+        scopes: graphScopes,
+        refreshToken: { secret: "onedrive-refresh-token" },
+      },
+      outputs: [{ secret: "onedrive-auth-tokens", format: "onemount-auth", account: "somebody@example.org" }],
+    },
+    "oci-cli": {
+      source: {
+        kind: "oci-session",
+        domain: oci,
+        clientId: "rotator",
+        clientSecret: { secret: "oci-client-secret" },
+        subject: { kind: "entra", scope: `${ociResource}/.default` },
+        keyPair: { secret: "oci-key-pair" },
+      },
+      outputs: [
+        { secret: "oci-session-token" },
+        { secret: "oci-session-key", format: "private-key" },
+        { secret: "oci-session-bundle", format: "oci-bundle" },
+      ],
+    },
+    ticket: {
+      source: {
+        kind: "module",
+        path: moduleName,
+        options: { minutes: sampleLifetimeSeconds / 60 },
+        lifetime: `${sampleLifetimeSeconds}s`,
+      },
+      outputs: [{ secret: "ticket", format: "json", fields: { ticket: "token", expires: "expiresOn" } }],
     },
     "partner-api": {
       source: {

@@ -94,7 +94,7 @@ export interface TickEnded {
   readonly rotation: string;
   readonly events: readonly TelemetryEvent[];
   readonly paused: boolean;
-  /** Nothing stood in the way of a renewal, from the tick's beginning to its end. */
+  /** Nothing stood in the way of a renewal, from the tick's beginning to its end: no pause either. */
   readonly clear: boolean;
   readonly outputs: readonly OutputState[];
   readonly consumers: readonly ConsumerFacts[];
@@ -302,10 +302,7 @@ export function oneEventPerRotation({ events }: TickEnded): string | undefined {
 }
 
 /** A tick that nothing stands in the way of leaves nothing to do. */
-export function recoveredAtOnce({ clear, paused, outputs, consumers }: TickEnded): string | undefined {
-  if (paused) {
-    return undefined;
-  }
+export function recoveredAtOnce({ clear, outputs, consumers }: TickEnded): string | undefined {
   const bad = clear ? outputs.filter(({ state }) => state !== "good" && state !== "latest") : [];
   if (bad.length > 0) {
     return `left ${bad.map(({ output, state }) => `${output} ${state}`).join(", ")}`;

@@ -335,10 +335,14 @@ export class Observer implements Watcher {
     const now = run.instance.clock.now();
     const startedBy = run.startedAt + run.instance.skewMs;
     const refreshTokens = this.#obstacles.refreshTokens(rotation);
+    const paused = this.#isPaused(rotation, startedBy);
     return {
       ...base,
-      paused: this.#isPaused(rotation, now),
-      clear: !this.#obstacles.impede(rotation, run.startedAt, endedAt) && !this.#isOverlapping(),
+      paused,
+      clear:
+        !paused &&
+        !this.#obstacles.impede(rotation, run.startedAt, endedAt) &&
+        !this.#isOverlapping(run.startedAt),
       outputs: rotation.outputs
         // What a person has done while the tick ran is for the next one.
         .filter(({ vault, secret }) => this.#world.vault(vault).touchedAt(secret) < run.startedAt)
@@ -347,7 +351,7 @@ export class Observer implements Watcher {
           state: this.#stateOf(rotation, output, startedBy, now),
         })),
       consumers: this.#consumersOf(rotation, run.startedAt, endedAt),
-      writtenInVain: (this.#isOverlapping() ? [] : this.#comeAlong)
+      writtenInVain: (this.#isOverlapping(run.startedAt) ? [] : this.#comeAlong)
         .filter((written) => written.rotation === rotation)
         .filter(({ token }) => !rotation.outputs.every((output) => this.#tokenOf(output) === token))
         .map(({ output }) => output.secret),
@@ -415,7 +419,7 @@ export class Observer implements Watcher {
           clear:
             !this.#world.faults.touches("apps", app.id, from, to) &&
             !this.#obstacles.impedeVaults(rotation, from, to) &&
-            !this.#isOverlapping(),
+            !this.#isOverlapping(from),
         },
       ];
     });
@@ -481,10 +485,9 @@ export class Observer implements Watcher {
     );
   }
 
-  /** Two runs are under way, or were during the running tick. */
-  #isOverlapping(): boolean {
-    const begun = Math.min(...[...this.#runs].map(({ startedAt }) => startedAt));
-    return this.#runs.size > 1 || this.#overlappedAt >= begun - overlapMs;
+  /** Two runs are under way, or were at any moment since then. */
+  #isOverlapping(since = Math.min(...[...this.#runs].map(({ startedAt }) => startedAt))): boolean {
+    return this.#runs.size > 1 || this.#overlappedAt >= since;
   }
 
   #setbacks(): number {
@@ -513,8 +516,6 @@ function isOutcome(event: TelemetryEvent): event is Extract<TelemetryEvent, { re
 type OutcomeEvent = (typeof outcomes)[keyof typeof outcomes];
 
 const hourMs = 60 * 60_000;
-/** Longer than any run lasts. */
-const overlapMs = 10 * 60_000;
 
 /** From here on the schedule may call it due. */
 function earliestDue(held: Held, rotation: ReadyRotation): number {

@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
+import { Browser, type Page } from "../../src/local/formBrowser.ts";
 import { type MicrosoftOAuth, startMicrosoftOAuth } from "../../src/local/microsoftOAuth.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import { minutes } from "../builders.ts";
-import { Browser, type Page } from "../local/browser.ts";
-import { signedIn } from "../sources/signedIn.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { type CommandResult, type CommandSurroundings, command } from "./testIo.ts";
 

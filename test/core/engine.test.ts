@@ -395,6 +395,46 @@ describe("failures", () => {
     assert.equal(engine.store.versions("second")[0]?.value.reveal(), "token-2");
   });
 
+  test("of one write make no versions of the outputs that need none, tick after tick", async () => {
+    const engine = new TestEngine();
+    const { source } = hourly(engine);
+    const outputs = ["first", "second", "third"].map((secret) => anOutput({ secret }));
+    const rotation = aRotation({ sources: [source], outputs });
+    const newest = () => outputs.map(({ secret }) => engine.store.versions(secret)[0]?.value.reveal());
+    engine.store.fail = (call) => (call === "write:second" ? failing("SecretDeleted") : undefined);
+    for (let tick = 0; tick < 5; tick += 1) {
+      const { rotations } = await engine.tick([rotation]);
+      assert.equal(rotations[0]?.error?.code, "SecretDeleted");
+      await engine.clock.advance(5 * minutes);
+    }
+    assert.deepEqual(newest(), ["token-1", undefined, "token-1"]);
+    engine.store.fail = () => undefined;
+    await engine.tick([rotation]);
+    assert.deepEqual(newest(), ["token-6", "token-6", "token-6"]);
+  });
+
+  test("of one write leave those alone that hold a newer token than it", async () => {
+    const engine = new TestEngine();
+    const { source } = hourly(engine);
+    const outputs = [anOutput({ secret: "first" }), anOutput({ secret: "second" })];
+    const rotation = aRotation({ sources: [source], outputs });
+    await engine.tick([rotation]);
+    await engine.clock.advance(5 * minutes);
+    engine.store.fail = (call) => (call === "write:second" ? failing("VaultForbidden") : undefined);
+    await engine.tick([rotation], { force: true });
+    for (let tick = 0; tick < 3; tick += 1) {
+      await engine.clock.advance(5 * minutes);
+      const { rotations } = await engine.tick([rotation]);
+      assert.equal(rotations[0]?.reason, "OutputsDiverged");
+      assert.equal(rotations[0]?.error?.code, "VaultForbidden");
+    }
+    assert.equal(engine.store.versions("first").length, 2);
+    engine.store.fail = () => undefined;
+    await engine.tick([rotation]);
+    const [first, second] = outputs.map(({ secret }) => engine.store.versions(secret)[0]?.value.reveal());
+    assert.equal(first, second);
+  });
+
   test("carry no secret, however they are printed", async () => {
     const engine = new TestEngine();
     const canary = "canary-4f1d";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type MicrosoftOAuth, startMicrosoftOAuth } from "../../src/local/microsoftOAuth.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import { clientSecretPost } from "../../src/oauth/authentication.ts";
 import { holding, type Setup, setUp } from "../oauth/setup.ts";
-import { signedIn } from "../sources/signedIn.ts";
 import { VirtualClock } from "../virtualClock.ts";
 
 const clock = new VirtualClock(Date.UTC(2026, 0, 2, 3, 4, 5));

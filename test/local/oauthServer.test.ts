@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from "jose";
+import { Browser } from "../../src/local/formBrowser.ts";
 import { TokenRefused } from "../../src/local/issuer.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import type { TokenAnswer } from "../../src/oauth/answer.ts";
@@ -10,7 +11,6 @@ import type { SecretValue } from "../../src/secretValue.ts";
 import { hours, minutes, seconds } from "../builders.ts";
 import { aContext, failure, type Setup, setUp } from "../oauth/setup.ts";
 import { VirtualClock } from "../virtualClock.ts";
-import { Browser } from "./browser.ts";
 
 const redirectUri = "http://127.0.0.1:53682/callback";
 const clock = new VirtualClock();

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { systemClock } from "../../src/clock.ts";
+import { Browser, type Page } from "../../src/local/formBrowser.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import { clientSecretBasic } from "../../src/oauth/authentication.ts";
 import type { OAuthClient } from "../../src/oauth/client.ts";
 import { beginDeviceSignIn, finishDeviceSignIn } from "../../src/oauth/deviceSignIn.ts";
 import { beginSignIn, finishSignIn, type SignIn } from "../../src/oauth/signIn.ts";
-import { Browser, type Page } from "../local/browser.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { aContext, assertSilent, failure, holding, type Setup, setUp } from "./setup.ts";
 

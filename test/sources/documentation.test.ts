@@ -10,12 +10,12 @@ import { startDatabricks } from "../../src/local/databricks.ts";
 import { startMicrosoftOAuth } from "../../src/local/microsoftOAuth.ts";
 import { startOAuthServer } from "../../src/local/oauthServer.ts";
 import { startOci } from "../../src/local/oci.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import { clientSecretBasic, publicClient } from "../../src/oauth/authentication.ts";
 import { oauthProblems } from "../../src/oauth/problems.ts";
 import { firstIdentity } from "../local/support.ts";
 import { holding } from "../oauth/setup.ts";
 import { aMint, type Surroundings, surround } from "./setup.ts";
-import { signedIn } from "./signedIn.ts";
 
 type Source = { readonly kind: string } & Readonly<Record<string, unknown>>;
 

@@ -8,6 +8,7 @@ import {
   startMicrosoftOAuth,
 } from "../../src/local/microsoftOAuth.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import { clientSecretPost } from "../../src/oauth/authentication.ts";
 import type { SourceEnvironment, SourceSecrets } from "../../src/plugins.ts";
 import type { TokenSource } from "../../src/ports.ts";
@@ -16,7 +17,6 @@ import { type OAuthRefreshTokenOptions, oauthRefreshToken } from "../../src/sour
 import { hours, minutes } from "../builders.ts";
 import { assertSilent, failure, holding } from "../oauth/setup.ts";
 import { aMint, complaints, type Surroundings, surround } from "./setup.ts";
-import { signedIn } from "./signedIn.ts";
 
 const kind = "oauth-refresh-token";
 const days = 24 * hours;

@@ -3,13 +3,13 @@ import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import { type EmbeddedOci, startOci } from "../../src/local/oci.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import type { MintContext, Token, TokenSource } from "../../src/ports.ts";
 import { ociSession } from "../../src/sources/ociSession.ts";
 import { hours, minutes } from "../builders.ts";
 import { firstIdentity } from "../local/support.ts";
 import { assertSilent, failure } from "../oauth/setup.ts";
 import { aMint, complaints, type Surroundings, surround } from "./setup.ts";
-import { signedIn } from "./signedIn.ts";
 
 const kind = "oci-session";
 const days = 24 * hours;

@@ -9,13 +9,13 @@ import { parseConfiguration } from "../../src/config/parse.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import { type MicrosoftOAuth, startMicrosoftOAuth } from "../../src/local/microsoftOAuth.ts";
 import { type EmbeddedOci, startOci } from "../../src/local/oci.ts";
+import { signedIn } from "../../src/local/signedIn.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import type { Rotator } from "../../src/rotator.ts";
 import { minutes } from "../builders.ts";
 import { RecordingTelemetry } from "../fakes/recordingTelemetry.ts";
 import { firstIdentity } from "../local/support.ts";
 import { VirtualClock } from "../virtualClock.ts";
-import { signedIn } from "./signedIn.ts";
 
 /* From the configuration to the vault and the telemetry, with everything real but the cloud. */
 

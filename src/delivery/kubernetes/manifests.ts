@@ -74,9 +74,12 @@ export function manifests(configuration: Configuration, options: ManifestOptions
   if (options.cronJob && !options.sidecar) {
     return cronJob;
   }
-  const known = new Map<string, PodDelivery>();
+  const written: Written = { accounts: new Map(), namespaces: new Set() };
   const pods = kubernetesRotations(configuration, options.names).map((rotation) =>
-    podManifest(rotation, podDeliveryOf(rotation, options.environment), known, options),
+    podManifest(rotation, podDeliveryOf(rotation, options.environment), written, {
+      ...options,
+      vault: configuration.vault,
+    }),
   );
   return [...cronJob, ...pods];
 }
@@ -105,23 +108,32 @@ function documentText({ body, comment = [] }: Resource): string {
   return document.toString({ lineWidth: 0, directives: false });
 }
 
+/** What an earlier rotation has brought along already. */
+interface Written {
+  /** By namespace and name: the first rotation whose pods run as that service account. */
+  readonly accounts: Map<string, PodDelivery>;
+  /** With the configuration of the sidecars. */
+  readonly namespaces: Set<string>;
+}
+
 function podManifest(
   rotation: KubernetesRotation,
   delivery: PodDelivery,
-  known: Map<string, PodDelivery>,
-  options: ManifestOptions,
+  written: Written,
+  options: ManifestOptions & Pick<Configuration, "vault">,
 ): Manifest {
   const { namespace, serviceAccount: account, mounts, name } = delivery;
   const key = `${namespace}/${account}`;
-  const first = known.get(key);
-  known.set(key, first ?? delivery);
+  const first = written.accounts.get(key);
+  written.accounts.set(key, first ?? delivery);
+  const isConfigured = written.namespaces.has(namespace);
+  written.namespaces.add(namespace);
   const pod = options.sidecar ? sidecarPod(rotation, delivery, options) : examplePod(delivery);
   const secrets = [...new Set(mounts.flatMap(({ files }) => files.map(({ output }) => output.secret)))];
   return {
     file: `${name}.yaml`,
     rotation: rotation.name,
     resources: [
-      // Rotations whose pods run as one service account share it.
       ...(first === undefined
         ? [
             serviceAccount({
@@ -134,7 +146,9 @@ function podManifest(
           ]
         : []),
       ...(options.sidecar
-        ? [rotatorConfiguration(options.document, namespace)]
+        ? isConfigured
+          ? []
+          : [rotatorConfiguration(options.document, namespace)]
         : mounts.map((mount) => providerClass(delivery, mount))),
       ...pod.resources,
     ],

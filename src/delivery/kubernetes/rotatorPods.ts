@@ -123,7 +123,7 @@ const sharedDirectory = "/var/run/tokens";
 export function sidecarPod(
   rotation: ReadyRotation,
   delivery: PodDelivery,
-  { image }: RotatorImage,
+  { image, vault }: RotatorImage & Pick<Configuration, "vault">,
 ): ExamplePod {
   const { name, namespace, serviceAccount } = delivery;
   const files = rotation.files.flatMap((file) => readable(file, rotation));
@@ -136,7 +136,7 @@ export function sidecarPod(
     args: ["pull", rotation.name, "--shared-directories", "--config", configurationPath, ...more],
     env: [
       { name: "HOME", value: sharedDirectory },
-      ...rotation.outputs.slice(0, 1).map(({ vault }) => ({ name: "KEY_VAULT_URL", value: vault })),
+      { name: "KEY_VAULT_URL", value: vault },
     ],
     volumeMounts: [{ name: "tokens", mountPath: sharedDirectory }, configurationMount],
     securityContext: restrictedContainer,

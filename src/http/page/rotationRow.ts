@@ -32,7 +32,8 @@ function outputHtml({ secrets, freshness, life }: OutputRow, several: boolean, n
   const names = secrets.map(({ name, vault }) => html`<code title="${hostOf(vault)}">${name}</code> `);
   const word = several ? badge(freshnessTones[freshness], freshness) : undefined;
   if (life === undefined) {
-    return html`<li><p class="secrets">${names}${word}<b>no version with an expiry</b></p></li>`;
+    const lack = { missing: "no version", unknown: "not known" }[freshness as string] ?? "no expiry";
+    return html`<li><p class="secrets">${names}${word}<b>${lack}</b></p></li>`;
   }
   const { issuedAt, renewAt, expiresAt } = life;
   const expiry = `${expiresAt <= now ? "expired" : "expires"} ${fromNow(expiresAt, now)}`;

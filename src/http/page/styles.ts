@@ -49,9 +49,10 @@ header > div { display: flex; flex-wrap: wrap; justify-content: space-between; g
   display: inline-flex; align-items: center; gap: 0.375rem; width: fit-content;
   border-radius: 999px; padding: 0.0625rem 0.5625rem; font-size: 0.8125rem; font-weight: 600;
 }
-.badge::before { content: ""; width: 0.5em; height: 0.5em; border-radius: 50%; background: currentColor; }
+.badge::before { content: ""; flex: none; width: 0.5em; height: 0.5em; border-radius: 50%; background: currentColor; }
 .badge.bad::before { border-radius: 0; transform: rotate(45deg); }
 .badge.warn::before { border-radius: 0; }
+.badge.busy::before { background: none; border: 0.15em solid; }
 .badge.idle::before { border-radius: 0; height: 0.25em; }
 .good { --tone: var(--good); --tint: var(--good-tint); --fill: var(--good-fill); }
 .busy { --tone: var(--busy); --tint: var(--busy-tint); --fill: var(--busy-fill); }

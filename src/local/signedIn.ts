@@ -1,10 +1,8 @@
-import assert from "node:assert/strict";
-import type { OAuthServer } from "../../src/local/oauthServer.ts";
-import { type ClientAuthentication, publicClient } from "../../src/oauth/authentication.ts";
-import { createOAuthClient, type OAuthEnvironment } from "../../src/oauth/client.ts";
-import { beginSignIn, finishSignIn } from "../../src/oauth/signIn.ts";
-import { Browser } from "../local/browser.ts";
-import { aContext } from "../oauth/setup.ts";
+import { type ClientAuthentication, publicClient } from "../oauth/authentication.ts";
+import { createOAuthClient, type OAuthEnvironment } from "../oauth/client.ts";
+import { beginSignIn, finishSignIn } from "../oauth/signIn.ts";
+import { Browser } from "./formBrowser.ts";
+import type { OAuthServer } from "./oauthServer.ts";
 
 const redirectUri = "http://127.0.0.1:53682/callback";
 
@@ -23,11 +21,14 @@ export async function signedIn(
     { server: { tokenEndpoint, authorizationEndpoint }, clientId, authentication },
     environment,
   );
-  const signIn = await beginSignIn(client, { scopes, redirectUri }, aContext());
+  const context = { signal: AbortSignal.timeout(30_000), giveUpAt: environment.clock.now() + 30_000 };
+  const signIn = await beginSignIn(client, { scopes, redirectUri }, context);
   const browser = new Browser(redirectUri);
   const page = await browser.open(signIn.url);
   const { url } = await browser.submit(page, { account: "somebody@example.org", decision: "allow" });
-  const { refreshToken } = await finishSignIn(client, signIn, url, aContext());
-  assert.ok(refreshToken);
+  const { refreshToken } = await finishSignIn(client, signIn, url, context);
+  if (refreshToken === undefined) {
+    throw new Error("The server gave no refresh token: offline_access is missing from the scopes.");
+  }
   return refreshToken.reveal();
 }

@@ -1,5 +1,3 @@
-import assert from "node:assert/strict";
-
 /** A page as far as a form on it goes. */
 export interface Page {
   readonly url: URL;
@@ -42,7 +40,9 @@ export class Browser {
   /** Sends the page's form with its hidden fields, and with these. */
   async submit(page: Page, fields: Readonly<Record<string, string>>): Promise<Page> {
     const [, attributes] = /<form([^>]*)>/.exec(page.html) ?? [];
-    assert.ok(attributes !== undefined, `there is no form on the page:\n${page.html}`);
+    if (attributes === undefined) {
+      throw new Error(`There is no form on the page:\n${page.html}`);
+    }
     const [, action = page.url.href] = /action="([^"]*)"/.exec(attributes) ?? [];
     const hidden = page.html.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g);
     const form = new URLSearchParams();
