@@ -7,7 +7,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Zippable, zipSync } from "fflate";
 import { buildFunctions } from "./build.ts";
@@ -35,6 +35,10 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
   await writeFile(join(folder, "package.json"), `${JSON.stringify(await manifest(), undefined, 2)}\n`);
   if (rotationsFile !== undefined) {
     await copyFile(rotationsFile, join(folder, "rotations.json"));
+    for (const path of modulePaths(JSON.parse(await readFile(rotationsFile, "utf8")))) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await copyFile(join(dirname(rotationsFile), path), join(folder, path));
+    }
   }
 
   const zippable: Zippable = {};
@@ -49,6 +53,16 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
   const zip = join(directory, "app.zip");
   await writeFile(zip, content);
   return { folder, zip, bytes, zipBytes: content.length, packages };
+}
+
+/** The modules that sources of kind `module` name, wherever in the configuration such a source stands. */
+function modulePaths(value: unknown): string[] {
+  if (typeof value !== "object" || value === null) {
+    return [];
+  }
+  const { kind, path } = value as { kind?: unknown; path?: unknown };
+  const own = kind === "module" && typeof path === "string" ? [path] : [];
+  return [...own, ...Object.values(value).flatMap(modulePaths)];
 }
 
 async function manifest(): Promise<object> {

@@ -9,6 +9,11 @@ import { startEmbeddedAzure } from "../../src/local/azure.ts";
 import { startFunctionsHost } from "../../src/local/functionsHost/functionsHost.ts";
 import { startIngestion } from "../../src/local/ingestion.ts";
 
+/** With a module, as a fallback: it is part of what is deployed. */
+const rotationsText = JSON.stringify({
+  rotations: { own: { source: [{ kind: "entra" }, { kind: "module", path: "sources/own.mjs" }] } },
+});
+
 describe("the package that is deployed", () => {
   let directory: string;
   let zip: Uint8Array;
@@ -17,7 +22,9 @@ describe("the package that is deployed", () => {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), "package-"));
     const rotations = join(directory, "some-rotations.json");
-    await writeFile(rotations, '{ "rotations": {} }');
+    await writeFile(rotations, rotationsText);
+    await mkdir(join(directory, "sources"));
+    await writeFile(join(directory, "sources/own.mjs"), "export const mint = () => {};\n");
     const made = await packageApp(join(directory, "build"), rotations);
     zip = await readFile(made.zip);
     files = unzipSync(zip);
@@ -35,8 +42,10 @@ describe("the package that is deployed", () => {
       "host.json",
       "package.json",
       "rotations.json",
+      "sources/own.mjs",
     ]);
-    assert.equal(text("rotations.json"), '{ "rotations": {} }');
+    assert.equal(text("rotations.json"), rotationsText);
+    assert.equal(text("sources/own.mjs"), "export const mint = () => {};\n");
     const { main, type, dependencies } = JSON.parse(text("package.json"));
     assert.deepEqual(
       { main, type, dependencies },
