@@ -91,7 +91,7 @@ test("a tick of all rotations is the last tick; one of a single rotation is not"
   assert.deepEqual(scene.runner.health(), { alive: true, lastTick: "2026-01-01T00:00:00.000Z" });
 });
 
-test("looks within five seconds share one, until a tick has changed what there is to see", async () => {
+test("those who look within five seconds share one look, until a tick has changed what there is to see", async () => {
   const scene = new Scene();
   scene.add("app");
   const looks = () => scene.engine.store.calls.filter((call) => call === "inspect").length;
@@ -119,6 +119,20 @@ test("a look that failed is not shared with those who ask later", async () => {
   await assert.rejects(scene.runner.survey("other"), { code: "RotationUnknown" });
 });
 
+test("a look ends after 30 seconds, by name", async () => {
+  const scene = new Scene();
+  scene.add("app");
+  scene.engine.store.inspect = () => new Promise(() => {});
+  const tooSlow = { code: "LookTooSlow", retryable: true };
+  const look = assert.rejects(scene.runner.survey(), tooSlow);
+  await scene.engine.clock.advance(29_999);
+  // Whoever comes meanwhile waits for the same.
+  const another = assert.rejects(scene.runner.survey(), tooSlow);
+  assert.equal(scene.engine.clock.sleeping, 1);
+  await scene.engine.clock.advance(1);
+  await Promise.all([look, another]);
+});
+
 test("what ticks came to is remembered for as long as the process lives", async () => {
   const scene = new Scene();
   let broken = false;
@@ -137,6 +151,9 @@ test("what ticks came to is remembered for as long as the process lives", async 
   assert.equal(history.latest("app"), undefined);
   await scene.runner.tickNow({}, invocation);
   assert.deepEqual(history.latest("app"), { at: epoch, outcome: "Rotated" });
+  scene.engine.clock.set(epoch + 5 * minutes);
+  await scene.runner.tickNow({}, invocation);
+  assert.equal(history.latest("app")?.at, epoch);
   broken = true;
   scene.engine.clock.set(epoch + 40 * minutes);
   await scene.runner.tickNow({}, invocation);
@@ -147,5 +164,5 @@ test("what ticks came to is remembered for as long as the process lives", async 
     outcome: "Failed",
     code: "Unexpected",
   });
-  assert.deepEqual(Object.fromEntries(history.counts), { Rotated: 2, Failed: 1 });
+  assert.deepEqual(Object.fromEntries(history.counts), { Rotated: 2, Fresh: 1, Failed: 1 });
 });

@@ -36,7 +36,7 @@ describe("token-rotator local", () => {
       state,
     );
     assert.equal(code, 0, stderr);
-    const { succeeded, events, telemetry, status } = JSON.parse(stdout);
+    const { succeeded, events, telemetry, status, mounted } = JSON.parse(stdout);
     assert.equal(succeeded, true);
     const sample = JSON.parse(await readFile(join(state, "rotations.json"), "utf8"));
     const names = Object.keys(sample.rotations).sort();
@@ -54,6 +54,11 @@ describe("token-rotator local", () => {
     );
     const restarted = events.find(({ event }: { event: string }) => event === "ConsumerUpdated");
     assert.equal(restarted?.state, "current");
+    assert.deepEqual(
+      mounted.map(({ name, error }: { name: string; error?: string }) => [name, error]),
+      ["oracle-adb", "lakebase", "oci-cli"].map((name) => [name, undefined]),
+    );
+    assert.match(await readFile(join(state, "mount", "oracle-adb", "token"), "utf8"), /^eyJ[\w.-]+$/);
   });
 
   test("a state directory that cannot be made is a usage error", async () => {

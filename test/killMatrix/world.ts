@@ -37,7 +37,7 @@ export interface TickEnd {
   readonly killed: boolean;
   /** `undefined` where the process was killed. */
   readonly exitCode: number | undefined;
-  /** What it wrote to its standard error. */
+  /** What it wrote to its standard error, without the lines of a bundle in it. */
   readonly output: string;
   /** Every call that it made, in the order of their arrival. */
   readonly calls: readonly string[];
@@ -200,7 +200,14 @@ export class World implements AsyncDisposable {
     });
     const chunks: Buffer[] = [];
     child.stderr?.on("data", (chunk: Buffer) => chunks.push(chunk));
-    return { child, output: () => Buffer.concat(chunks).toString("utf8") };
+    const lines = () => Buffer.concat(chunks).toString("utf8").split("\n");
+    return {
+      child,
+      output: () =>
+        lines()
+          .filter((line) => line.length < 500)
+          .join("\n"),
+    };
   }
 }
 

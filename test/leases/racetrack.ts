@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
-import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import { signedIn } from "../../src/local/signedIn.ts";
+import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import { type Azurite, startAzurite } from "./azurite.ts";
 import type { RacerAnswer, RacerOptions } from "./racer.ts";
 

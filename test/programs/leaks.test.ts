@@ -59,8 +59,8 @@ before(async () => {
     tokens: { lifetimeSeconds: sampleLifetimeSeconds },
   });
   harvest(azure, canaries);
-  trust = azure.trustInThisProcess();
   sample = await startSample(azure);
+  trust = azure.trustInThisProcess();
   azure.vault.secrets.set("talkative-client-secret", `p4ssw0rd-${randomBytes(18).toString("base64url")}`);
   file = join(at("state"), "rotations.json");
   await writeFile(join(at("state"), "talkative.mjs"), talkativeModule);

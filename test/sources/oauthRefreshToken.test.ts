@@ -103,6 +103,11 @@ function dyingAt(keep: SourceSecrets["keep"]): Partial<SourceEnvironment> {
   };
 }
 
+/** A lease that is held until it is lost. */
+function leaseOf(lost: AbortController): Partial<SourceEnvironment> {
+  return { leases: { hold: (_name, _context, work) => work(lost.signal) } };
+}
+
 async function signInRequired(source: TokenSource, overrides = {}): Promise<RotatorError> {
   const error = await failure(source.mint(aMint(overrides)));
   assert.equal(error.code, "SignInRequired");
@@ -461,6 +466,49 @@ describe("a refresh token that must not be lost", () => {
     await arrived.promise;
     const token = await (await atStrict()).mint(aMint());
     assert.equal(token.companions?.refreshToken?.reveal(), stored());
+  });
+
+  it("is stored although the lease is lost while the provider answers", async () => {
+    await signIn(strict);
+    const lost = new AbortController();
+    const hold = surroundings.azure.faults.hold({ operation: "oauth.token", stage: "afterEffect" });
+    const minting = (await atStrict(leaseOf(lost))).mint(aMint());
+    await hold.arrived();
+    lost.abort(new Error("the lease is lost"));
+    hold.release();
+    assert.equal((await minting).companions?.refreshToken?.reveal(), stored());
+    assert.equal(versions(), 2);
+    await (await atStrict()).mint(aMint());
+  });
+
+  it("is not spent where the lease is lost before", async () => {
+    await signIn(strict);
+    const { secrets } = surroundings.environment;
+    const lost = new AbortController();
+    const find: SourceSecrets["find"] = async (...given) => {
+      const found = await secrets.find(...given);
+      lost.abort(new Error("the lease is lost"));
+      return found;
+    };
+    const before = asked();
+    const source = await atStrict({ ...leaseOf(lost), secrets: { ...secrets, find } });
+    await assert.rejects(source.mint(aMint()), /the lease is lost/);
+    assert.equal(asked(), before);
+  });
+
+  it("calls for nobody when it is refused because a run without the same lease was faster", async () => {
+    await signIn(microsoft.server);
+    const hold = surroundings.azure.faults.hold({ operation: "microsoft.token", times: 1 });
+    const minting = failure((await atMicrosoft()).mint(aMint()));
+    await hold.arrived();
+    microsoft.refusal = 70000;
+    await signIn(microsoft.server);
+    hold.release();
+    const { code, retryable, facts } = await minting;
+    assert.deepEqual([code, retryable], ["RefreshTokenReplaced", true]);
+    assert.deepEqual(facts, { secret, vault: surroundings.vault.vault });
+    microsoft.refusal = undefined;
+    await (await atMicrosoft()).mint(aMint());
   });
 
   it("is spent by one of two runs at a time", async () => {
