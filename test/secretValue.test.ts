@@ -12,7 +12,7 @@ test("every way to print it gives [redacted]", () => {
   const printed = [
     String(secret),
     `${secret}`,
-    `${"" + (secret as unknown as string)}`,
+    "".concat(secret as unknown as string),
     JSON.stringify(holder),
     inspect(holder, { depth: 9, showHidden: true, getters: true }),
     format("%s %o %O %j", secret, secret, secret, secret),
