@@ -80,6 +80,9 @@ param limitRolesByName bool = true
 @maxValue(90)
 param softDeleteDays int = 90
 
+@description('Optional. Client id of an app registration. With it, people and programs sign in with Entra ID to reach the HTTP functions and the status page; without it, they send function keys.')
+param signInClientId string = ''
+
 // --- When to tell ---------------------------------------------------------------------------------------------------
 
 @description('Optional. Minutes before its expiry at which a secret should have been renewed. Tokens that live for less than four times as long are told at a quarter of their life.')
@@ -207,10 +210,18 @@ module functionApp 'modules/functionApp.bicep' = {
     instanceMemoryMb: instanceMemoryMb
     alwaysReadyInstances: alwaysReadyInstances
     settings: {
+      HTTP_ACCESS: empty(signInClientId) ? 'key' : 'entra'
       KEY_VAULT_URL: vaultUrl
       LEASE_CONTAINER_URL: storage.outputs.leaseContainerUrl
       ROTATION_SCHEDULE: '0 */${tickMinutes(configuration)} * * * *'
     }
+  }
+}
+
+module entraSignIn 'modules/entraSignIn.bicep' = if (!empty(signInClientId)) {
+  params: {
+    functionAppName: functionApp.outputs.name
+    clientId: signInClientId
   }
 }
 

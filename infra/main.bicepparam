@@ -22,4 +22,5 @@ param network = {
 }
 
 param alwaysReadyInstances = int(readEnvironmentVariable('ALWAYS_READY_INSTANCES', '0'))
+param signInClientId = readEnvironmentVariable('SIGN_IN_CLIENT_ID', '')
 param wakeOnSilence = bool(readEnvironmentVariable('WAKE_ON_SILENCE', 'false'))

@@ -22,7 +22,9 @@ export class History {
   add({ rotations }: TickReport, at: number): void {
     for (const { rotation, outcome, error } of rotations) {
       const attempt = { at, outcome, ...(error === undefined ? {} : { code: error.code }) };
-      this.#latest.set(rotation, attempt);
+      if (!idle.has(outcome)) {
+        this.#latest.set(rotation, attempt);
+      }
       if (isFailure(outcome)) {
         this.#latestFailure.set(rotation, attempt);
       }
@@ -30,6 +32,7 @@ export class History {
     }
   }
 
+  /** The last time that something came of it: ticks that found nothing to do are left out. */
   latest(rotation: string): Attempt | undefined {
     return this.#latest.get(rotation);
   }
@@ -44,3 +47,5 @@ export class History {
     return this.#counts;
   }
 }
+
+const idle: ReadonlySet<Outcome> = new Set<Outcome>(["Fresh", "Paused"]);

@@ -1,3 +1,4 @@
+import { DeadlinePassed } from "../core/deadline.ts";
 import type { TickReport } from "../core/result.ts";
 import { isFailure } from "../core/result.ts";
 import type { Survey } from "../core/survey.ts";
@@ -52,12 +53,23 @@ export const runnerProblems = problems({
     remedy: "Try again in a moment; what is due is being rotated already.",
     retryable: true,
   },
+  LookTooSlow: {
+    message: "The vaults or the consumers did not answer in time.",
+    remedy: "Try again; if it recurs, see whether a vault or the resource manager is slow or throttles.",
+    retryable: true,
+  },
 });
 
-/** Looks at the vaults that come within this time share one, so that many who ask cost no more than one does. */
+/** How long a look is shared after it is done, so that many who ask cost no more than one does. */
 const sharedLookMs = 5_000;
-/** Azure's front end gives up on a request after 230 s. */
-const lookDeadlineMs = 60_000;
+/** Whoever looks is waiting for it, and Azure's front end gives up after 230 s. */
+const lookDeadlineMs = 30_000;
+
+interface Look {
+  readonly survey: Promise<Survey>;
+  /** Milliseconds since the epoch; absent while it is under way. */
+  doneAt?: number;
+}
 
 /** What one process of the function app does: one tick at a time, for the timer or for somebody who asks over HTTP. */
 export class Runner {
@@ -65,7 +77,7 @@ export class Runner {
   readonly history = new History();
   readonly #load: () => Promise<Rotator>;
   readonly #telemetry: Telemetry;
-  readonly #looks = new Map<string, { readonly at: number; readonly survey: Promise<Survey> }>();
+  readonly #looks = new Map<string, Look>();
   #invocation: InvocationFacts = { invocationId: "", log: () => {} };
   #running: Promise<TickReport> | undefined;
   #lastTick: string | undefined;
@@ -115,18 +127,20 @@ export class Runner {
 
   /**
    * What a tick would find and decide, at most a few seconds ago; of one rotation, or of all.
-   * @throws RotatorError `RotationUnknown`; what is wrong with the configuration.
+   * @throws RotatorError `RotationUnknown`, `LookTooSlow`; what is wrong with the configuration.
    */
   async survey(name?: string): Promise<Survey> {
     const key = name ?? "";
     const known = this.#looks.get(key);
-    if (known !== undefined && this.clock.now() - known.at < sharedLookMs) {
+    if (known !== undefined && this.clock.now() - (known.doneAt ?? this.clock.now()) < sharedLookMs) {
       return await known.survey;
     }
-    const look = { at: this.clock.now(), survey: this.#survey(name) };
+    const look: Look = { survey: this.#survey(name) };
     this.#looks.set(key, look);
     try {
-      return await look.survey;
+      const survey = await look.survey;
+      look.doneAt = this.clock.now();
+      return survey;
     } catch (error) {
       if (this.#looks.get(key) === look) {
         this.#looks.delete(key);
@@ -146,10 +160,12 @@ export class Runner {
 
   async #survey(name: string | undefined): Promise<Survey> {
     const rotator = await this.#load();
-    return await rotator.survey({
-      deadlineMs: lookDeadlineMs,
-      ...(name === undefined ? {} : { names: [name] }),
-    });
+    const names = name === undefined ? {} : { names: [name] };
+    try {
+      return await rotator.survey({ deadlineMs: lookDeadlineMs, ...names });
+    } catch (error) {
+      throw error instanceof DeadlinePassed ? new RotatorError(runnerProblems.LookTooSlow) : error;
+    }
   }
 
   async #tick(request: TickRequest, invocation: InvocationFacts): Promise<TickReport> {

@@ -265,6 +265,9 @@ describe("the page over the functions host", () => {
     const page = await open(`${host.url}/api/ui`);
     await page.screenshot({ path: join(screenshots, "sign-in.png") });
     assert.deepEqual(await page.evaluate(faintTexts), []);
+    // Nobody has given a key: there is nothing to ask for when the tab comes to the front again.
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    assert.deepEqual(requested, [`${host.url}/api/ui`]);
     await page.getByLabel("Function key").fill("not-the-key");
     await page.keyboard.press("Enter");
     await page.waitForSelector("#refused:not(:empty)");

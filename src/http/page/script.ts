@@ -58,6 +58,9 @@ export const script = `"use strict";
   }
 
   function refresh() {
+    if (main().dataset.refresh === undefined) {
+      return;
+    }
     if (rotating || document.hidden || asking()) {
       schedule();
       return;
