@@ -48,7 +48,9 @@ export class Rotator {
    */
   async tick(request: TickRequest = {}): Promise<TickReport> {
     const { names, deadlineMs = defaultDeadlineMs, ...options } = request;
-    const report = await runTick(this.#engine, this.#named(names), { deadlineMs, ...options });
+    const rotations = this.#named(names);
+    const partial = rotations !== this.#rotations;
+    const report = await runTick(this.#engine, rotations, { deadlineMs, partial, ...options });
     await this.#engine.telemetry.flush(AbortSignal.timeout(flushMs));
     return report;
   }

@@ -48,6 +48,8 @@ export interface TickOptions {
   readonly acceptSubject?: boolean;
   /** The timer fired late. */
   readonly pastDue?: boolean;
+  /** Only some rotations were asked for. Such a tick is no heartbeat: the others may have been silent for hours. */
+  readonly partial?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -75,7 +77,7 @@ export async function runTick(
     rotations: results,
     targets,
   };
-  reportTick(engine, report, tick.states, rotations, options.pastDue ?? false);
+  reportTick(engine, report, tick.states, rotations, options);
   return report;
 }
 

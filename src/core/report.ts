@@ -1,19 +1,22 @@
 import type { EventProperties, TelemetryEvent } from "../events.ts";
 import { outcomes } from "../events.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, TickOptions } from "./engine.ts";
 import type { RotationResult, TargetReport, TickReport } from "./result.ts";
 import { isFailure } from "./result.ts";
 import type { Rotation, States } from "./rotation.ts";
 import { outputKey } from "./rotation.ts";
 import { belongsTo, sequence } from "./tags.ts";
 
-/** Says what became of a tick: one event per rotation, one per target that was touched, the metrics, the heartbeat last. */
+/**
+ * Says what became of a tick: one event per rotation, one per target that was touched, the metrics, and last the
+ * heartbeat, unless only some rotations were asked for.
+ */
 export function reportTick(
   engine: Engine,
   report: TickReport,
   states: States,
   rotations: readonly Rotation[],
-  pastDue: boolean,
+  { pastDue = false, partial = false }: Pick<TickOptions, "pastDue" | "partial">,
 ): void {
   const now = engine.clock.now();
   const say = (event: TelemetryEvent) => engine.telemetry.event(event, report.operation);
@@ -36,7 +39,9 @@ export function reportTick(
     say({ name: "VaultThrottled", properties });
   }
   reportMetrics(engine, states, rotations, now);
-  say({ name: "TickCompleted", properties: heartbeat(engine, report, pastDue) });
+  if (!partial) {
+    say({ name: "TickCompleted", properties: heartbeat(engine, report, pastDue) });
+  }
 }
 
 function rotationEvent(result: RotationResult, now: number): TelemetryEvent {

@@ -66,7 +66,7 @@ const failureFacts = {
 
 export const eventContract: EventContract = {
   TickCompleted: {
-    when: "The heartbeat: a tick ran to its end, whatever became of its rotations. The last event of every tick.",
+    when: "The heartbeat: a tick ran to its end, whatever became of its rotations. The last event of every tick over all rotations; a tick of single ones, asked for by name, has none.",
     properties: {
       rotations: { type: "number", meaning: "Rotations that the tick was about." },
       due: { type: "number", meaning: "Those that had a reason to mint." },

@@ -505,6 +505,13 @@ describe("pausing", () => {
 });
 
 describe("what is told beside the rotations", () => {
+  test("a tick of some rotations is no heartbeat", async () => {
+    const engine = new TestEngine();
+    await engine.tick([aRotation()], { partial: true });
+    assert.equal(engine.telemetry.of("RotationSucceeded").length, 1);
+    assert.equal(engine.telemetry.of("TickCompleted").length, 0);
+  });
+
   test("a refresh token that runs out, and a vault that throttles", async () => {
     const engine = new TestEngine();
     engine.throttled = [{ vault, count: 3 }];
