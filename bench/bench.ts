@@ -5,6 +5,7 @@
 import { coldStart } from "./coldStart.ts";
 import { dueTick } from "./dueTick.ts";
 import { freshTick } from "./freshTick.ts";
+import { load } from "./load.ts";
 
 export interface Figure {
   readonly what: string;
@@ -14,7 +15,7 @@ export interface Figure {
   readonly target: string;
 }
 
-const benches = { "cold-start": coldStart, "fresh-tick": freshTick, "due-tick": dueTick };
+const benches = { "cold-start": coldStart, "fresh-tick": freshTick, "due-tick": dueTick, load };
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in benches));

@@ -177,7 +177,7 @@ export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotat
       faults: rotation.faults.map(formatProblem),
     };
   }
-  const { name, expect, probe, marginMs, floorMs, paused, retire } = rotation;
+  const { name, expect, probe, marginMs, floorMs, budget, paused, retire } = rotation;
   return {
     name,
     sources: rotation.sources.map(parts.source),
@@ -189,7 +189,7 @@ export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotat
         secret: options.secret,
       }),
     ),
-    timing: { floorMs, ...(marginMs === undefined ? {} : { marginMs }) },
+    timing: { floorMs, overdueMs: budget.overdueMs, ...(marginMs === undefined ? {} : { marginMs }) },
     checks: {
       check: (token, now) => checkClaims(token, expect ?? {}, now),
       subjectOf,

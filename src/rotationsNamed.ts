@@ -10,7 +10,8 @@ const nameProblems = problems({
 });
 
 /**
- * The rotations that somebody asked for by name, in that order; all of them where nobody did.
+ * The rotations that somebody asked for by name, in that order and each once, or it would be carried out twice; all of them
+ * where nobody did.
  * @throws RotatorError `RotationUnknown`
  */
 export function rotationsNamed<Rotation extends { readonly name: string }>(
@@ -20,7 +21,7 @@ export function rotationsNamed<Rotation extends { readonly name: string }>(
   if (names === undefined || names.length === 0) {
     return rotations;
   }
-  return names.map((name) => {
+  return [...new Set(names)].map((name) => {
     const rotation = rotations.find((candidate) => candidate.name === name);
     if (rotation === undefined) {
       const facts = { name, ...suggestion(rotations, name) };

@@ -12,6 +12,7 @@ import { sampleLifetimeSeconds, sampleTickSeconds, startSample } from "../local/
 import type { ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import { type LocalOptions, untilAborted } from "./local.ts";
+import { LocalMounts, mountedText } from "./localMounts.ts";
 import { openRotator } from "./rotator.ts";
 import { statusTable } from "./statusTable.ts";
 
@@ -44,10 +45,11 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
   });
   try {
     const status = statusReader(io, azure, environment, file);
+    const mounts = await LocalMounts.open({ ...io, environment }, file, join(state, "mount"));
     const { counts: telemetry } = sample.ingestion;
     return options.once
-      ? await once(io, options, host, { events, telemetry }, status)
-      : await live(io, azure, host, telemetry, status);
+      ? await once(io, options, host, { events, telemetry }, status, mounts)
+      : await live(io, azure, host, telemetry, status, mounts);
   } finally {
     await host.stop();
     await sample.stop();
@@ -69,13 +71,16 @@ async function once(
   host: FunctionsHost,
   { events, telemetry }: { readonly events: readonly LoggedEvent[]; readonly telemetry: Ingestion["counts"] },
   status: () => Promise<StatusRow[]>,
+  mounts: LocalMounts,
 ): Promise<ExitCode> {
   const { succeeded, durationMs } = await host.invoke("tick");
   const rows = await status();
+  const mounted = await mounts.poll();
   if (options.json) {
-    printJson(io, { succeeded, durationMs, events, telemetry, status: rows });
+    printJson(io, { succeeded, durationMs, events, telemetry, status: rows, mounted });
   } else {
     io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
+    io.stderr.write(mountedText(mounted));
     io.stderr.write(`One tick in ${durationMs} ms: ${succeeded ? "all is well" : "a rotation failed"}.\n`);
     io.stderr.write(arrived(telemetry));
   }
@@ -88,6 +93,7 @@ async function live(
   host: FunctionsHost,
   telemetry: Ingestion["counts"],
   status: () => Promise<StatusRow[]>,
+  mounts: LocalMounts,
 ): Promise<ExitCode> {
   io.stderr.write(
     [
@@ -102,8 +108,14 @@ async function live(
   const { createLogUpdate } = await import("log-update");
   const draw = io.stdout.isTerminal ? createLogUpdate(process.stdout) : io.stdout.write;
   const ended = host.exited.then(() => "exited" as const);
+  let mounted = "";
+  let polledAt = Number.NEGATIVE_INFINITY;
   while (!io.signal.aborted) {
-    draw(statusTable(io.stdout, await status(), io.clock.now()) + arrived(telemetry));
+    if (io.clock.now() - polledAt >= sampleTickSeconds * 1_000) {
+      polledAt = io.clock.now();
+      mounted = mountedText(await mounts.poll());
+    }
+    draw(statusTable(io.stdout, await status(), io.clock.now()) + mounted + arrived(telemetry));
     const pause = io.stdout.isTerminal ? 1_000 : sampleTickSeconds * 1_000;
     const next = await Promise.race([
       ended,

@@ -193,6 +193,12 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
       ),
     );
 
+  define(
+    "doctor",
+    "find out what is wrong, and how to mend it; nothing is changed",
+    () => import("./doctor.ts"),
+  ).addHelpText("after", examples("doctor", "doctor --json"));
+
   define("local", "boot an Azure on this machine, for any Azure SDK", () => import("./local.ts"))
     .option("--functions", "run the deployed functions on it too, for a sample configuration")
     .option("--once", "with --functions: one tick, its result, and the end")

@@ -1,4 +1,4 @@
-import { isAbsolute, join } from "node:path";
+import { resolve } from "node:path";
 import { compose } from "../compose.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { loadConfiguration } from "../config/load.ts";
@@ -8,11 +8,9 @@ import { createLogTelemetry } from "../telemetry/logTelemetry.ts";
 import type { CommonOptions, Io } from "./io.ts";
 
 /** The configuration that `--config` names, relative to where the command was called. */
-export async function openConfiguration(
-  io: Io,
-  { config = "rotations.json" }: CommonOptions,
-): Promise<Configuration> {
-  const file = isAbsolute(config) ? config : join(io.directory, config);
+export async function openConfiguration(io: Io, { config }: CommonOptions): Promise<Configuration> {
+  // ROTATIONS_FILE may be set and empty.
+  const file = resolve(io.directory, config || "rotations.json");
   try {
     return await loadConfiguration({ file, environment: io.environment });
   } catch (error) {

@@ -29,6 +29,8 @@ export interface RotationTiming {
 export interface FreshnessBudget {
   /** The least margin with which no reader can come to see an expired token while ticks and retries are lost. */
   readonly floorMs: number;
+  /** How late a renewal may be without anything being wrong: until the next tick has come and retried. */
+  readonly overdueMs: number;
   /** The margin in force: the configured one, or the larger of a third of the lifetime and the floor. */
   readonly marginMs: number;
   /** The least budget of all readers. */
@@ -92,7 +94,14 @@ export function freshnessBudget(timing: RotationTiming): {
     }
   }
   const paths = timing.paths.map((path) => ({ ...path, budgetMs: budgetOf(path) }));
-  const budget = { floorMs, marginMs, budgetMs: budgetOf(slowest), arithmetic: arithmeticOf(slowest), paths };
+  const budget = {
+    floorMs,
+    overdueMs: tickMs + retryBudgetMs,
+    marginMs,
+    budgetMs: budgetOf(slowest),
+    arithmetic: arithmeticOf(slowest),
+    paths,
+  };
   return { budget, unsafe };
 }
 

@@ -17,6 +17,7 @@ import type { Rotation } from "./rotation.ts";
 import { outputKey } from "./rotation.ts";
 import {
   blockedResult,
+  consumersNotReached,
   failedResult,
   notReachedResult,
   rotatedResult,
@@ -139,12 +140,12 @@ class Tick {
     const results = await Promise.all(
       this.#rotations.map(async (rotation) => {
         const result = await running.get(rotation);
-        const own = served.flatMap(({ target, report }) =>
-          report !== undefined && target.bindings.some((binding) => binding.rotation === rotation)
-            ? [report]
-            : [],
+        const own = served.filter(({ target }) =>
+          target.bindings.some((binding) => binding.rotation === rotation),
         );
-        return withConsumers(result as RotationResult, own);
+        const reports = own.flatMap(({ report }) => report ?? []);
+        const told = withConsumers(result as RotationResult, reports);
+        return reports.length === own.length ? told : consumersNotReached(told);
       }),
     );
     return { results, targets: served.flatMap(({ report }) => report ?? []) };

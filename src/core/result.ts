@@ -1,4 +1,5 @@
 import type { RotatorError } from "../errors.ts";
+import { asRotatorError } from "../errors.ts";
 import type { ConsumerStateName, Outcome, Reason } from "../events.ts";
 import { outcomes } from "../events.ts";
 import type { ConsumerReport } from "../ports.ts";
@@ -66,9 +67,14 @@ export function withConsumers(result: RotationResult, targets: readonly TargetRe
     return { ...result, consumers };
   }
   const failed = targets.find(({ report }) => report.state === "failed" || report.state === "unknown");
-  if (failed?.report.error !== undefined) {
-    failed.report.error.stage ??= "propagate";
-    return { ...result, consumers, outcome: "RestartFailed", error: failed.report.error };
+  if (failed !== undefined) {
+    const { error } = failed.report;
+    return {
+      ...result,
+      consumers,
+      outcome: "RestartFailed",
+      ...(error === undefined ? {} : { error: asRotatorError(error, "propagate") }),
+    };
   }
   if (targets.some(({ report }) => report.state === "restarting" || report.state === "behind")) {
     return { ...result, consumers, outcome: "RestartPending" };

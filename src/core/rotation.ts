@@ -38,6 +38,8 @@ export interface Timing {
   readonly marginMs?: number;
   /** The least margin with which no reader can come to see an expired token. Milliseconds. */
   readonly floorMs: number;
+  /** How much later than the floor a renewal may be without anything being wrong: a tick and its retries. Default 0. */
+  readonly overdueMs?: number;
 }
 
 export interface Retirement {

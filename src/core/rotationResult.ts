@@ -5,9 +5,11 @@ import type { Minted } from "./mint.ts";
 import type { Publication } from "./publish.ts";
 import { publishProblems } from "./publish.ts";
 import type { RotationResult } from "./result.ts";
+import { isFailure } from "./result.ts";
 import type { Rotation, States } from "./rotation.ts";
 import { outputKey } from "./rotation.ts";
-import { staleTime } from "./schedule.ts";
+import { floorTime } from "./schedule.ts";
+import { belongsTo } from "./tags.ts";
 
 const resultProblems = problems({
   ConfigurationInvalid: {
@@ -69,6 +71,15 @@ export function notReachedResult(
   return { ...resultBase(rotation, decision, durationMs, undefined), outcome: "NotReached", error };
 }
 
+/** Its outputs were seen to, but time was up before all of its consumers were. What went wrong before that stays. */
+export function consumersNotReached(result: RotationResult): RotationResult {
+  if (isFailure(result.outcome) || result.outcome === "Paused") {
+    return result;
+  }
+  const error = asRotatorError(new RotatorError(resultProblems.NotReached), "propagate");
+  return { ...result, outcome: "NotReached", error };
+}
+
 export function failedResult(
   rotation: Rotation,
   decision: Decision,
@@ -106,7 +117,7 @@ export function rotatedResult(
     return { ...base, outcome: "Rotated" };
   }
   const endangered =
-    base.expiresOn !== undefined && staleTime(base.expiresOn.getTime(), rotation.timing) <= context.now;
+    base.expiresOn !== undefined && floorTime(base.expiresOn.getTime(), rotation.timing) <= context.now;
   return endangered
     ? {
         ...base,
@@ -135,7 +146,10 @@ function resultBase(
 ): Omit<RotationResult, "outcome"> {
   const expiries = (decision?.outputs ?? []).flatMap(({ output, state: gathered }) => {
     const state = states?.get(outputKey(output)) ?? gathered;
-    return state.kind === "present" && state.properties.expiresOn ? [state.properties.expiresOn] : [];
+    // Somebody else's secret says nothing about this rotation.
+    return state.kind === "present" && belongsTo(state.properties, rotation.name)
+      ? (state.properties.expiresOn ?? [])
+      : [];
   });
   const earliest = expiries.toSorted((a, b) => a.getTime() - b.getTime())[0];
   return {

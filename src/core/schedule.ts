@@ -20,9 +20,17 @@ export function renewalTime(name: string, life: Life, timing: Timing): number {
   return Math.floor(life.expiresOn - margin - jitter(name) * lifetime * jitterShare);
 }
 
-/** From this moment on a reader may come to hold an expired token, should the next ticks fail too. */
-export function staleTime(expiresOn: number, timing: Timing): number {
-  return expiresOn - timing.floorMs;
+/** By this moment a token is to be replaced, whatever its lifetime. */
+export function floorTime(expiresOn: number, { floorMs }: Timing): number {
+  return expiresOn - floorMs;
+}
+
+/**
+ * From this moment on the replacement is overdue, and a reader may come to hold an expired token, should the next ticks
+ * fail too. It is later than the floor: a token that is renewed at the floor waits there for its tick, and nothing is wrong.
+ */
+export function staleTime(expiresOn: number, { floorMs, overdueMs = 0 }: Timing): number {
+  return expiresOn - floorMs + overdueMs;
 }
 
 /** In [0, 1), the same for the same name in every process. */

@@ -1,6 +1,7 @@
+import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { ConsumerStateName, Freshness, Reason } from "../events.ts";
 import type { ConsumerState } from "../ports.ts";
-import { startDeadline, unlessAborted } from "./deadline.ts";
+import { DeadlinePassed, startDeadline, unlessAborted } from "./deadline.ts";
 import type { Decision, OutputDecision } from "./decide.ts";
 import { decide, renewAt } from "./decide.ts";
 import type { Engine } from "./engine.ts";
@@ -11,6 +12,14 @@ import { inspect, targetsOf, wantedOf } from "./propagate.ts";
 import type { ConsumerResult } from "./result.ts";
 import type { Rotation } from "./rotation.ts";
 import { belongsTo, sequence } from "./tags.ts";
+
+const surveyProblems = problems({
+  SurveyUnfinished: {
+    message: "The vaults or the consumers did not answer in time.",
+    remedy: "Check that they can be reached from here, and try again.",
+    retryable: true,
+  },
+});
 
 /** What a tick would find at this moment and what it would decide. Nothing is changed. */
 export interface Survey {
@@ -36,7 +45,10 @@ export interface SurveyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Gathers and decides exactly as a tick does, and asks the consumers what they hold. */
+/**
+ * Gathers and decides exactly as a tick does, and asks the consumers what they hold.
+ * @throws RotatorError `SurveyUnfinished`; the signal's reason when that aborts.
+ */
 export async function survey(
   engine: Engine,
   rotations: readonly Rotation[],
@@ -48,15 +60,23 @@ export async function survey(
     signal: deadline.signal,
     giveUpAt: clock.now() + Math.min(options.deadlineMs, engine.retryBudgetMs),
   };
-  const states = await unlessAborted(deadline.signal, gather(rotations, storeOf, context));
-  const found = new Map<Target, ConsumerState>();
   const targets = targetsOf(rotations);
-  await Promise.all(
-    targets.map(async (target) => {
-      const wanted = wantedOf(target, states, new Map(), storeOf);
-      found.set(target, await unlessAborted(deadline.signal, inspect(target, wanted, context)));
-    }),
-  );
+  const found = new Map<Target, ConsumerState>();
+  const look = async () => {
+    const states = await gather(rotations, storeOf, context);
+    await Promise.all(
+      targets.map(async (target) => {
+        const wanted = wantedOf(target, states, new Map(), storeOf);
+        found.set(target, await inspect(target, wanted, context));
+      }),
+    );
+    return states;
+  };
+  const states = await unlessAborted(deadline.signal, look()).catch((error: unknown) => {
+    throw error instanceof DeadlinePassed
+      ? asRotatorError(new RotatorError(surveyProblems.SurveyUnfinished, { cause: error }), "gather")
+      : error;
+  });
   const now = clock.now();
   return {
     now,
@@ -137,19 +157,34 @@ export interface StatusRow {
 /** How fresh every output is, why it is not, and when it will be renewed. */
 export function statusRows({ rotations, now }: Survey): StatusRow[] {
   return rotations.flatMap(({ rotation, decision, consumers }) =>
-    decision.outputs.map((output) => ({
-      rotation: rotation.name,
-      output: output.output.secret,
-      secret: output.output.secret,
-      vault: output.output.vault,
-      freshness: freshness(rotation, decision, output, now),
-      reason: statusReason(decision, output),
-      ...times(rotation, output, now),
-      consumers: consumers
-        .filter((consumer) => consumer.output === output.output.secret)
-        .map(({ name, state }) => ({ name, state })),
-    })),
+    decision.outputs.length === 0
+      ? [unreadableRow(rotation)]
+      : decision.outputs.map((output) => ({
+          rotation: rotation.name,
+          output: output.output.secret,
+          secret: output.output.secret,
+          vault: output.output.vault,
+          freshness: freshness(rotation, decision, output, now),
+          reason: statusReason(decision, output),
+          ...times(rotation, output, now),
+          consumers: consumers
+            .filter((consumer) => consumer.output === output.output.secret)
+            .map(({ name, state }) => ({ name, state })),
+        })),
   );
+}
+
+/** A rotation of whose outputs none can be read is not healthy for having none. */
+function unreadableRow({ name }: Rotation): StatusRow {
+  return {
+    rotation: name,
+    output: "",
+    secret: "",
+    vault: "",
+    freshness: "blocked",
+    reason: "ConfigurationInvalid",
+    consumers: [],
+  };
 }
 
 /** What holds the whole rotation back is the reason for each of its outputs. */

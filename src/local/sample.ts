@@ -120,6 +120,11 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
     },
     configuration: sampleConfiguration({
       appId,
+      pods: {
+        clientId: identity.clientId,
+        tenantId: azure.issuer.tenantId,
+        pollInterval: `${sampleTickSeconds}s`,
+      },
       databricks: databricks.url,
       oci: oci.url,
       partner: partner.issuer,
@@ -154,13 +159,15 @@ export const mint = ({ now, options }) => ({
 
 interface Addresses {
   readonly appId: string;
+  /** What every pod that mounts outputs has in common. */
+  readonly pods: object;
   readonly databricks: string;
   readonly oci: string;
   readonly partner: string;
   readonly postgresPort: number;
 }
 
-function sampleConfiguration({ appId, databricks, oci, partner, postgresPort }: Addresses): object {
+function sampleConfiguration({ appId, pods, databricks, oci, partner, postgresPort }: Addresses): object {
   const databricksOauth = {
     kind: "databricks-oauth",
     host: databricks,
@@ -171,6 +178,7 @@ function sampleConfiguration({ appId, databricks, oci, partner, postgresPort }: 
     "oracle-adb": {
       source: { kind: "entra", scope: `${oracleScope}/.default` },
       outputs: [{ secret: "oracle-entraid-token" }],
+      kubernetes: { ...pods, objects: [{ output: "oracle-entraid-token", alias: "token" }] },
     },
     "postgres-mcp": {
       source: { kind: "entra", scope: `${postgresResource}/.default` },
@@ -204,6 +212,7 @@ function sampleConfiguration({ appId, databricks, oci, partner, postgresPort }: 
           user: "service-principal",
         },
       ],
+      kubernetes: pods,
     },
     onedrive: {
       source: {
@@ -229,6 +238,7 @@ function sampleConfiguration({ appId, databricks, oci, partner, postgresPort }: 
         { secret: "oci-session-key", format: "private-key" },
         { secret: "oci-session-bundle", format: "oci-bundle" },
       ],
+      kubernetes: { ...pods, objects: [{ output: "oci-session-token" }, { output: "oci-session-key" }] },
     },
     ticket: {
       source: {

@@ -31,6 +31,8 @@ export class AppModel {
   readonly fed: readonly string[];
   /** When somebody else last changed the app's secrets. */
   othersWroteAt = Number.NEGATIVE_INFINITY;
+  /** When somebody else last sent back an older value of a fed secret than the app had. */
+  revertedAt = Number.NEGATIVE_INFINITY;
   /** When an update last failed, whoever made it. */
   failedAt = Number.NEGATIVE_INFINITY;
   readonly #world: World;
@@ -75,12 +77,20 @@ export class AppModel {
   async changeByOther(value: string, hesitationMs: number): Promise<void> {
     const listed = this.resource.secrets.configured;
     await this.#world.clock.sleep(hesitationMs);
+    const reverts = this.fed.some(
+      (name) =>
+        this.configured(name) !== contentOf(listed.find((secret) => secret.name === name) as ArmSecret),
+    );
     const secrets = listed.map((secret) =>
       secret.name === othersSecret ? { name: secret.name, value } : wireSecret(secret),
     );
     try {
       this.resource.patch({ properties: { configuration: { secrets } } });
       this.othersWroteAt = this.#world.clock.now();
+      if (reverts) {
+        this.revertedAt = this.othersWroteAt;
+        this.#world.faults.count("reverted by another writer");
+      }
       if (this.resource.updates.outcome === "fails") {
         this.failedAt = this.othersWroteAt;
       }
@@ -183,7 +193,9 @@ export function holderOver(world: World, model: AppModel, instance: Instance): A
       const ask = async () => {
         try {
           await once("restart", () => {
-            world.restartAsked(model, revision);
+            if (!app().busy) {
+              world.restartAsked(model, revision);
+            }
             app().restart(revision);
           });
           return "heard";

@@ -115,13 +115,15 @@ const brokenApp = everySoOften("broken app", 8 * hourMs, async ({ world, faults 
 });
 
 /** Apps that are scaled, down to nothing too. */
-const scaling = everySoOften("app scaled", 3 * hourMs, ({ world, observer }, random) => {
-  const app = someApp(world.apps, random);
+const scaling = everySoOften("app scaled", 3 * hourMs, (simulation, random) => {
+  const app = someApp(simulation.world.apps, random);
   if (app === undefined) {
     return false;
   }
   app.resource.scale(random.integer(0, 3));
-  observer.readers.look(app);
+  const now = simulation.world.clock.now();
+  simulation.faults.begin({ what: "apps", target: app.id, from: now, to: now + 1 });
+  simulation.observer.readers.look(app);
   return true;
 });
 
@@ -171,14 +173,17 @@ const overwritten = everySoOften("secret overwritten", 8 * hourMs, async (simula
     return false;
   }
   const { vault, secret, rotation, adopt } = output;
-  vault.write(secret, "set by hand", {});
-  return (
-    adopt ||
-    (await simulation.disturb(rotation.name, someTime(random), () => () => {
+  if (adopt) {
+    vault.write(secret, "set by hand", {});
+    return true;
+  }
+  return await simulation.disturb(rotation.name, someTime(random), () => {
+    vault.write(secret, "set by hand", {});
+    return () => {
       vault.delete(secret);
       vault.purge(secret);
-    }))
-  );
+    };
+  });
 });
 
 /** Somebody pauses a rotation for a while, as `token-rotator pause` does. */
@@ -197,10 +202,22 @@ const paused = everySoOften("rotation paused", 10 * hourMs, async (simulation, r
   });
 });
 
-/** Somebody runs `rotate` on a laptop, signed in as themselves. */
-const byHand = everySoOften("run by hand", 8 * hourMs, (simulation) =>
-  simulation.rotateByHand("somebody with a laptop"),
-);
+/**
+ * Somebody runs `rotate` on a laptop, signed in as themselves. Not where a secret is missing: the first version decides
+ * whose the rotation is.
+ */
+const byHand = everySoOften("run by hand", 8 * hourMs, async (simulation) => {
+  const { world, configuration } = simulation;
+  const complete = configuration.rotations.every(({ outputs }) =>
+    outputs.every(
+      ({ vault, secret }) => world.vault(vault).current(secret)?.tags?.[tagNames.managedBy] !== undefined,
+    ),
+  );
+  if (complete) {
+    await simulation.rotateByHand("somebody with a laptop");
+  }
+  return complete;
+});
 
 /** Whoever is told that a sign-in is needed gets round to it after a while. */
 const signIns = everySoOften("sign-in", hourMs, ({ world, configuration }) => {

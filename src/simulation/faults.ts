@@ -32,8 +32,8 @@ export interface Outage {
   readonly to: number;
 }
 
-/** Outages that are over are kept for so long: a tick that ends now may have begun in one. */
-const keptMs = 60 * 60_000;
+/** Outages that are over are kept for so long: what a reader holds may have come to it, or not, during one. */
+const keptMs = 30 * 60 * 60_000;
 
 /** What is wrong at the moment. */
 export class Faults {

@@ -28,7 +28,7 @@ export interface VersionFacts {
   readonly token: string | undefined;
   readonly content: string | undefined;
   readonly operation: string | undefined;
-  /** As recorded in the vault; 0 where there is none. */
+  /** When its token expires, in truth. */
   readonly expiresAt: number;
   /** Whom its token speaks for, in truth; `undefined` where that is not known any more. */
   readonly subject: string | undefined;
@@ -54,8 +54,8 @@ export interface Written {
   readonly neededByOther: boolean;
   /** Somebody asked for a new token by name. */
   readonly forced: boolean;
-  /** Two runs were under way at the same time, which no store can keep apart. */
-  readonly overlapping: boolean;
+  /** A person, or another run, was at it since this run had looked. Nothing in Key Vault keeps writers apart. */
+  readonly disturbed: boolean;
   /** The refresh token that came with the token is the one that the vault holds. */
   readonly refreshTokenStored: boolean;
 }
@@ -172,8 +172,8 @@ export function noExpiredTokenServed({ overdueMs, preventable }: Served): string
 }
 
 /** A good version is never replaced by one whose token ends earlier. */
-export function neverOlder({ previous, version }: Written): string | undefined {
-  const good = previous?.ours && previous.enabled && previous.spec === version.spec;
+export function neverOlder({ previous, version, disturbed }: Written): string | undefined {
+  const good = !disturbed && previous?.ours && previous.enabled && previous.spec === version.spec;
   return good && version.expiresAt < previous.expiresAt
     ? `replaced a token that lives ${previous.expiresAt - version.expiresAt} ms longer`
     : undefined;
@@ -189,13 +189,14 @@ export function neverAnotherSubject(written: Written): string | undefined {
 }
 
 /** A secret that somebody else made is not overwritten, unless the output adopts it. */
-export function neverSomebodyElses({ previous, adopt }: Written): string | undefined {
-  return previous !== undefined && !previous.ours && !adopt ? "overwrote somebody else's secret" : undefined;
+export function neverSomebodyElses({ previous, adopt, disturbed }: Written): string | undefined {
+  const foreign = previous !== undefined && !previous.ours;
+  return foreign && !adopt && !disturbed ? "overwrote somebody else's secret" : undefined;
 }
 
 /** A rotation that is paused is left alone. */
-export function pausedIsLeftAlone({ paused }: Written): string | undefined {
-  return paused ? "wrote while paused" : undefined;
+export function pausedIsLeftAlone({ paused, disturbed }: Written): string | undefined {
+  return paused && !disturbed ? "wrote while paused" : undefined;
 }
 
 /**
@@ -203,14 +204,14 @@ export function pausedIsLeftAlone({ paused }: Written): string | undefined {
  * another output of the rotation needed the new token. The same write never makes two.
  */
 export function noRedundantVersion(written: Written): string | undefined {
-  const { previous, version, dueFrom, now, neededByOther, overlapping, forced } = written;
+  const { previous, version, dueFrom, now, neededByOther, disturbed, forced } = written;
   if (previous === undefined || !previous.ours) {
     return undefined;
   }
   if (previous.operation === version.operation) {
     return "made two versions by one write";
   }
-  if (!previous.enabled || previous.spec !== version.spec || overlapping) {
+  if (!previous.enabled || previous.spec !== version.spec || disturbed) {
     return undefined;
   }
   if (previous.token === version.token && previous.content === version.content) {
@@ -257,7 +258,8 @@ export function appNeverOlder({ older }: AppUpdated): string | undefined {
 
 /**
  * One restart for one change: none where everything runs with the current values, none while replicas are being replaced,
- * and no more than one repetition where the platform did nothing.
+ * and no more than one repetition where the platform did nothing. Where a process was killed, or an answer lost, before the
+ * restart could be noted at the app, there is one more.
  */
 export function oneRestartPerChange(restart: RestartAsked): string | undefined {
   const { old, replacingForMs, asked, setbacks, overlapping, afterFailure } = restart;
@@ -267,7 +269,7 @@ export function oneRestartPerChange(restart: RestartAsked): string | undefined {
   if (old === 0 && !afterFailure) {
     return "restarted although nothing ran with an older value";
   }
-  if (replacingForMs !== undefined && replacingForMs < patienceMs) {
+  if (replacingForMs !== undefined && replacingForMs < patienceMs && setbacks === 0) {
     return `restarted again after ${replacingForMs} ms`;
   }
   return asked > 2 + setbacks ? `asked for a restart ${asked} times` : undefined;

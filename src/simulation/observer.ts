@@ -61,6 +61,8 @@ export class Observer implements Watcher {
   readonly #world: World;
   readonly #obstacles: Obstacles;
   readonly #runs = new Set<Run>();
+  /** Also of an instance whose run has ended: what it has left behind may still write. */
+  readonly #latestRun = new WeakMap<Instance, Run>();
   readonly #owners = new Map<string, { rotation: ReadyRotation; output: OutputConfiguration }>();
   #configuration: Configuration | undefined;
   #ready: readonly ReadyRotation[] = [];
@@ -71,7 +73,7 @@ export class Observer implements Watcher {
   #needy: ReadonlySet<OutputConfiguration> = new Set();
   /** What this tick wrote only because another output needed it. */
   #comeAlong: { rotation: ReadyRotation; output: OutputConfiguration; token: string | undefined }[] = [];
-  readonly #asked = new Map<AppModel, { times: number; setbacksBefore: number }>();
+  readonly #asked = new Map<AppModel, { times: number; setbacksBefore: number; changedAt: number }>();
   readonly #restartedAt = new Map<AppModel, number>();
   #kills = 0;
   #ticksOfHour = 0;
@@ -104,6 +106,7 @@ export class Observer implements Watcher {
 
   runBegan(run: Run): void {
     this.#runs.add(run);
+    this.#latestRun.set(run.instance, run);
     const now = run.instance.clock.now();
     const several = this.#ready.filter(({ outputs }) => outputs.length > 1);
     this.#needy = new Set(
@@ -180,7 +183,8 @@ export class Observer implements Watcher {
     }
     const { rotation, output } = owner;
     this.readers.versionWritten(version, rotation.name);
-    if (by === undefined) {
+    const run = by && this.#latestRun.get(by);
+    if (by === undefined || run === undefined) {
       return;
     }
     const now = by.clock.now();
@@ -190,6 +194,7 @@ export class Observer implements Watcher {
       (other) => other !== output && (this.#needy.has(other) || this.#needs(rotation, other, now, by.skewMs)),
     );
     const facts = this.#factsOf(version, rotation.name);
+    const { refreshToken } = this.#world.tokens.find(facts.token) ?? {};
     const before = previous === undefined ? undefined : this.#factsOf(previous, rotation.name);
     const isDue = now >= dueFrom || before?.enabled !== true || before.spec !== facts.spec || !before.ours;
     if (!isDue && needed) {
@@ -207,11 +212,9 @@ export class Observer implements Watcher {
       subjectAccepted: rotation.expect?.subject !== undefined,
       paused: this.#isPaused(rotation, now),
       neededByOther: needed,
-      forced: [...this.#runs].some((run) => run.instance === by && run.by === "person"),
-      overlapping: this.#isOverlapping(),
-      refreshTokenStored: this.#obstacles
-        .refreshTokens(rotation)
-        .every(({ provider, stored }) => stored || provider.newest?.holder !== by),
+      forced: run.by === "person",
+      disturbed: vault.touchedAt(name) >= run.startedAt || this.#isOverlapping(run.startedAt),
+      refreshTokenStored: refreshToken === undefined || this.#world.isStored(refreshToken),
     });
   }
 
@@ -224,7 +227,7 @@ export class Observer implements Watcher {
     if (change.secrets !== undefined) {
       const after = new Map(app.resource.secrets.configured.map((secret) => [secret.name, secret]));
       const others = [...before].filter(([name]) => !app.fed.includes(name));
-      this.#asked.set(app, { times: 0, setbacksBefore: this.#setbacks() });
+      this.#asked.set(app, { times: 0, setbacksBefore: this.#setbacks(), changedAt: clock.now() });
       this.#judge(app.id, {
         kind: "appUpdated",
         consumer: app.id,
@@ -258,7 +261,11 @@ export class Observer implements Watcher {
       app.fed.every((name) => environment.get(name) === resource.secrets.valueOf(name));
     const current = replicas.filter(isCurrent);
     const newest = Math.max(...current.map(({ createdAt }) => createdAt));
-    const asked = this.#asked.get(app) ?? { times: 0, setbacksBefore: this.#setbacks() };
+    const asked = this.#asked.get(app) ?? {
+      times: 0,
+      setbacksBefore: this.#setbacks(),
+      changedAt: Number.NEGATIVE_INFINITY,
+    };
     asked.times += 1;
     this.#asked.set(app, asked);
     this.#countRestart(app);
@@ -308,6 +315,7 @@ export class Observer implements Watcher {
       ({ startedAt, endedAt, clear }) =>
         startedAt >= due &&
         endedAt <= until &&
+        !this.#world.faults.touches("operator", rotation.name, startedAt, endedAt + propagationMs) &&
         clear.has(rotation.name) &&
         (app === undefined || clear.has(app.id)),
     );
@@ -336,29 +344,35 @@ export class Observer implements Watcher {
     const startedBy = run.startedAt + run.instance.skewMs;
     const refreshTokens = this.#obstacles.refreshTokens(rotation);
     const paused = this.#isPaused(rotation, startedBy);
+    // What a person, or another run, has done while the tick ran is for the next one.
+    const isOverlapping = this.#isOverlapping(run.startedAt);
+    const untouched = rotation.outputs.filter(
+      ({ vault, secret }) => !isOverlapping && this.#world.vault(vault).touchedAt(secret) < run.startedAt,
+    );
+    const isDisturbed = untouched.length < rotation.outputs.length;
+    const isFresh = events.some(
+      ({ properties }) => "outcome" in properties && properties.outcome === "Fresh",
+    );
     return {
       ...base,
       paused,
-      clear:
-        !paused &&
-        !this.#obstacles.impede(rotation, run.startedAt, endedAt) &&
-        !this.#isOverlapping(run.startedAt),
-      outputs: rotation.outputs
-        // What a person has done while the tick ran is for the next one.
-        .filter(({ vault, secret }) => this.#world.vault(vault).touchedAt(secret) < run.startedAt)
-        .map((output) => ({
-          output: output.secret,
-          state: this.#stateOf(rotation, output, startedBy, now),
-        })),
-      consumers: this.#consumersOf(rotation, run.startedAt, endedAt),
-      writtenInVain: (this.#isOverlapping(run.startedAt) ? [] : this.#comeAlong)
+      clear: !paused && !this.#obstacles.impede(rotation, run.startedAt, endedAt) && !isOverlapping,
+      outputs: untouched.map((output) => ({
+        output: output.secret,
+        state: this.#stateOf(rotation, output, startedBy, now),
+      })),
+      consumers: isDisturbed ? [] : this.#consumersOf(rotation, run.startedAt, endedAt),
+      writtenInVain: (isDisturbed ? [] : this.#comeAlong)
         .filter((written) => written.rotation === rotation)
         .filter(({ token }) => !rotation.outputs.every((output) => this.#tokenOf(output) === token))
         .map(({ output }) => output.secret),
-      refreshTokenLost: refreshTokens.some(
-        ({ provider, stored, vaultWorks }) =>
-          !stored && vaultWorks(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
-      ),
+      // Where a fallback has made the rotation fresh, the next renewal stores it.
+      refreshTokenLost:
+        !isFresh &&
+        refreshTokens.some(
+          ({ provider, stored, vaultWorks }) =>
+            !stored && vaultWorks(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
+        ),
     };
   }
 
@@ -405,6 +419,10 @@ export class Observer implements Watcher {
       if (heldIn(this.#world, current, rotation.name) === undefined) {
         return [];
       }
+      if (app.revertedAt >= this.#changedAt(app)) {
+        // Not noticed: the rotator goes by its notes at the app, and those are still there.
+        return [];
+      }
       const value = current.value.reveal();
       const configured = app.configured(consumer.secret);
       const behind =
@@ -417,9 +435,8 @@ export class Observer implements Watcher {
           behind,
           old: !behind && restarts && inUse.length > 0 && !inUse.includes(value),
           clear:
-            !this.#world.faults.touches("apps", app.id, from, to) &&
-            !this.#obstacles.impedeVaults(rotation, from, to) &&
-            !this.#isOverlapping(from),
+            !this.#world.faults.touches("apps", app.id, Math.min(from, this.#changedAt(app)), to) &&
+            !this.#obstacles.impedeVaults(rotation, from, to),
         },
       ];
     });
@@ -450,7 +467,7 @@ export class Observer implements Watcher {
       token: tags[tagNames.token],
       content: tags[tagNames.content],
       operation: tags.operation,
-      expiresAt: expires * 1000,
+      expiresAt: this.#world.tokens.find(tags[tagNames.token])?.expiresAt ?? expires * 1000,
       subject: this.#world.tokens.find(tags[tagNames.token])?.subject,
     };
   }
@@ -488,6 +505,14 @@ export class Observer implements Watcher {
   /** Two runs are under way, or were at any moment since then. */
   #isOverlapping(since = Math.min(...[...this.#runs].map(({ startedAt }) => startedAt))): boolean {
     return this.#runs.size > 1 || this.#overlappedAt >= since;
+  }
+
+  /**
+   * When the rotator last gave the app a value. An app that was asked to restart in vain, twice, is left alone from then
+   * on; and one that somebody else gave the old value back is not noticed.
+   */
+  #changedAt(app: AppModel): number {
+    return this.#asked.get(app)?.changedAt ?? this.#world.clock.now();
   }
 
   #setbacks(): number {

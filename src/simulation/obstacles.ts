@@ -93,6 +93,8 @@ export class Obstacles {
       (kept !== undefined &&
         provider?.newest !== undefined &&
         (this.#touches("leases", "leases.blob.core.windows.net", from, to) ||
+          // Somebody has signed in while the tick ran.
+          this.#world.vault(kept.vault).touchedAt(kept.secret) >= from ||
           !this.#accepted(provider, kept)))
     );
   }

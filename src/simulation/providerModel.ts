@@ -28,7 +28,7 @@ export interface Spending {
   readonly provider: ProviderModel;
   /** How often it had been spent before. */
   readonly before: number;
-  /** Whether somebody who lives knows it, by an answer or because the vault has the next one. */
+  /** Whether who spends it now had the answer to that, or could have found the next one in the vault. */
   readonly knownSpent: boolean;
 }
 
@@ -71,6 +71,11 @@ export class ProviderModel {
     );
   }
 
+  /** Whether somebody has put it into a vault. */
+  isStored(text: string): boolean {
+    return this.#stored.has(text);
+  }
+
   /** A secret was put into a vault. */
   noteStored(text: string): void {
     if (this.#refreshTokens.has(text)) {
@@ -101,7 +106,7 @@ export class ProviderModel {
       return refused;
     }
     const { answered, next: after = "" } = offered;
-    const knownSpent = (answered !== undefined && answered.endedAt === undefined) || this.#stored.has(after);
+    const knownSpent = answered === by || this.#stored.has(after);
     this.#world.refreshTokenSpent({ provider: this, before: offered.spent, knownSpent });
     if (!this.accepts(offered.text)) {
       this.#revoked.add(offered.signIn);
@@ -112,7 +117,7 @@ export class ProviderModel {
     offered.next = next.text;
     return {
       status: 200,
-      body: { ...this.#answer(), refresh_token: next.text },
+      body: { ...this.#answer(next.text), refresh_token: next.text },
       delivered: () => {
         offered.answered = by;
         this.newest = { text: next.text, holder: by };
@@ -120,8 +125,8 @@ export class ProviderModel {
     };
   }
 
-  #answer(): object {
-    const { value, expiresAt, issuedAt } = this.#token();
+  #answer(refreshToken?: string): object {
+    const { value, expiresAt, issuedAt } = this.#token(refreshToken);
     return {
       access_token: value.reveal(),
       token_type: "Bearer",
@@ -129,12 +134,13 @@ export class ProviderModel {
     };
   }
 
-  #token() {
+  #token(refreshToken?: string) {
     return this.#world.tokens.issue(
       `account at ${this.host}`,
       this.#world.clock.now(),
       this.policy.lifetimeMs,
       { iss: this.host },
+      refreshToken,
     );
   }
 

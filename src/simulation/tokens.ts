@@ -7,6 +7,8 @@ export interface TokenFacts {
   readonly issuedAt: number;
   /** Whole seconds. */
   readonly expiresAt: number;
+  /** The refresh token that came with it. */
+  readonly refreshToken?: string;
 }
 
 export interface IssuedToken extends TokenFacts {
@@ -29,6 +31,7 @@ export class IssuedTokens {
     issuedAt: number,
     lifetimeMs: number,
     claims: Readonly<Record<string, unknown>> = {},
+    refreshToken?: string,
   ): IssuedToken {
     this.#count += 1;
     const expiresAt = Math.floor((issuedAt + lifetimeMs) / 1000) * 1000;
@@ -41,7 +44,7 @@ export class IssuedTokens {
       exp: expiresAt / 1000,
     };
     const value = new SecretValue(`${header}.${base64url(body)}.simulated`);
-    const facts = { subject, issuedAt, expiresAt };
+    const facts = { subject, issuedAt, expiresAt, ...(refreshToken === undefined ? {} : { refreshToken }) };
     this.#tokens.set(value.fingerprint(), facts);
     if (this.#count % 1_000 === 0) {
       this.#forget(issuedAt);

@@ -103,6 +103,11 @@ export class World {
     return known;
   }
 
+  /** Whether somebody has put that refresh token into a vault. */
+  isStored(refreshToken: string): boolean {
+    return [...this.#providers.values()].some((provider) => provider.isStored(refreshToken));
+  }
+
   findProvider(host: string): ProviderModel | undefined {
     return this.#providers.get(host);
   }

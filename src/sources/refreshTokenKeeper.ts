@@ -20,6 +20,12 @@ export const refreshTokenProblems = problems({
       "Mend what keeps the vault from taking it. Where the provider accepts the old refresh token again (Microsoft does), the next tick recovers by itself; else run the command in the facts.",
     retryable: false,
   },
+  RefreshTokenReplaced: {
+    message: "Another refresh token was stored while this run was using the one before, which is refused.",
+    remedy:
+      "Nothing to do: the next try uses the one that is stored now. If it recurs, look for a second deployment, or a laptop, that works on the same secret without the same LEASE_CONTAINER_URL.",
+    retryable: true,
+  },
 });
 
 /** Where a refresh token is kept and how long such tokens live. */
@@ -89,13 +95,15 @@ export class RefreshTokenKeeper {
   }
 
   /**
-   * @throws RotatorError `SignInRequired`, `RefreshTokenLost`, `LeaseHeld`; of the vault, and of the grant where trying
-   *   again may help or the client is at fault.
+   * @throws RotatorError `SignInRequired`, `RefreshTokenLost`, `RefreshTokenReplaced`, `LeaseHeld`, `LeaseLost`; of the
+   *   vault, and of the grant where trying again may help or the client is at fault.
    */
   async renew(context: MintContext, grant: Grant): Promise<Renewal> {
     return await this.#alone(context, async (within) => {
       const held = await this.#read(within, context.forced);
-      const { answer, next, error } = await spend(held.value, grant, within);
+      within.signal.throwIfAborted();
+      // Not cut short by the loss of the lease: the refresh token is spent by then, and only the answer has the next one.
+      const { answer, next, error } = await spend(held.value, grant, context);
       let current = held;
       if (next !== undefined) {
         const expiresOn = this.#endOf(answer, held);
@@ -127,7 +135,7 @@ export class RefreshTokenKeeper {
    */
   async bringIn(refreshToken: SecretValue, grant: Grant, context: CallContext): Promise<SecretProperties> {
     return await this.#inTurn(context, async (within) => {
-      const { answer, next, error } = await spend(refreshToken, grant, within);
+      const { answer, next, error } = await spend(refreshToken, grant, context);
       if (answer === undefined && next === undefined) {
         throw error;
       }
@@ -211,9 +219,19 @@ export class RefreshTokenKeeper {
 
   /** Notes the refusal on the version, so that the next tick need not ask. */
   async #refused(held: Held, refusal: RotatorError, context: CallContext): Promise<RotatorError> {
+    // Whatever fails here is no reason to hide what was found out; without the note the next tick asks once more.
+    const unlessAborted = () => context.signal.throwIfAborted();
+    const found = await this.#find(context).catch(unlessAborted);
+    if (found !== undefined && !found.value.equals(held.value)) {
+      // By a run that shares no lease with this one. Nobody need be called.
+      const facts = this.#environment.secrets.resolve(this.#keeping.reference);
+      return new RotatorError(refreshTokenProblems.RefreshTokenReplaced, {
+        cause: refusal,
+        facts: { ...facts },
+      });
+    }
     const tags = { [refusedTag]: held.value.fingerprint(), [becauseTag]: refusal.code };
-    // Without the note the next tick asks once more; no reason to hide what this one has found out.
-    await this.#mark(held, tags, context).catch(() => context.signal.throwIfAborted());
+    await this.#mark(held, tags, context).catch(unlessAborted);
     return this.#signInRequired(refusal.code, refusal);
   }
 

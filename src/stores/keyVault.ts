@@ -1,5 +1,6 @@
 import type { SecretProperties as ClientProperties } from "@azure/keyvault-secrets";
 import { unlessAborted } from "../core/deadline.ts";
+import { concurrencyLimit } from "../core/rateLimit.ts";
 import { retry } from "../core/retry.ts";
 import { asRotatorError, RotatorError } from "../errors.ts";
 import type {
@@ -36,6 +37,12 @@ export function createKeyVaultStore(options: KeyVaultStoreOptions): SecretStore 
 /** How many operations a store remembers to have begun; far more than a tick writes. */
 const rememberedOperations = 20_000;
 
+/**
+ * Writes that are handed to the client at once: more than it sends at once. All others wait here, because a request that
+ * waits for the vault's limits inside the client holds some 25 KB, and a tick may have thousands to write.
+ */
+const writesInClient = 64;
+
 class KeyVaultStore implements SecretStore {
   readonly vault: string;
   readonly #options: KeyVaultStoreOptions;
@@ -44,6 +51,7 @@ class KeyVaultStore implements SecretStore {
    * look cannot be ruled out; the back-off before the look is there for it.
    */
   readonly #mayExist = new Set<string>();
+  readonly #writing = concurrencyLimit(writesInClient);
   #connection: Promise<VaultConnection> | undefined;
 
   constructor(options: KeyVaultStoreOptions) {
@@ -123,12 +131,16 @@ class KeyVaultStore implements SecretStore {
     context: CallContext,
   ): Promise<SecretProperties> {
     try {
-      const secret = await this.#call(context, (client) =>
-        client.setSecret(name, value.reveal(), {
-          contentType,
-          tags: { ...tags },
-          ...(expiresOn === undefined ? {} : { expiresOn }),
-        }),
+      const secret = await this.#writing(
+        () =>
+          this.#call(context, (client) =>
+            client.setSecret(name, value.reveal(), {
+              contentType,
+              tags: { ...tags },
+              ...(expiresOn === undefined ? {} : { expiresOn }),
+            }),
+          ),
+        context.signal,
       );
       this.#remember(key);
       return toProperties(secret.properties);

@@ -9,8 +9,8 @@ import { createLeases } from "../../src/leases/leases.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import { type EmbeddedBlobs, startBlobs } from "../../src/local/blobs.ts";
 import type { CallContext, Leases } from "../../src/ports.ts";
-import { credential } from "../local/support.ts";
-import { failure } from "../oauth/setup.ts";
+import { credential, firstIdentity } from "../local/support.ts";
+import { assertSilent, failure } from "../oauth/setup.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { type Azurite, startAzurite } from "./azurite.ts";
 
@@ -311,6 +311,23 @@ describe("what keeps from asking for a lease", () => {
       String(facts.scope),
       /^Microsoft\.Storage\/storageAccounts\/[^/]+\/blobServices\/default\/containers\//,
     );
+  });
+
+  it("is a token for another audience", async () => {
+    const token = await azure.issuer.issue(
+      firstIdentity(azure),
+      "https://vault.azure.net",
+      3600,
+      serviceClock.now(),
+    );
+    const credential = {
+      getToken: async () => ({ token: token.value.reveal(), expiresOnTimestamp: Number.MAX_SAFE_INTEGER }),
+    };
+    const error = await failure(
+      aProcess({ ...embedded, credential }).leases.hold(name, aContext(), () => assert.fail()),
+    );
+    assert.deepEqual([error.code, error.facts.httpStatus], ["LeaseForbidden", 401]);
+    assertSilent(error, token.value.reveal());
   });
 
   it("is a connection that cannot be made", async () => {

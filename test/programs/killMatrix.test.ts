@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { buildFunctions } from "../../scripts/build.ts";
+import { allIsWell } from "../killMatrix/end.ts";
 import { runMatrix } from "../killMatrix/matrix.ts";
-import { World } from "../killMatrix/world.ts";
+import { type Counts, World } from "../killMatrix/world.ts";
 
 /** A tick mostly waits, so there may be more of them than cores. */
 const sideBySide = 5;
@@ -39,3 +40,30 @@ describe("a tick that is killed at any call", () => {
     assert.ok(signIns.includes("after strict.token refresh_token"));
   });
 });
+
+describe("two deployments of one configuration that tick at once", () => {
+  it("lose nothing, and come to the same end", async (context) => {
+    const counts = (await Promise.all(worlds.map(tickTwice))).flat();
+    const most = (what: string) => Math.max(...counts.map((count) => count[what] ?? 0));
+    context.diagnostic(
+      `${counts.length} times; restarts: ${most("restarts")} at most; key pairs: ${most("oci-key-pair")}`,
+    );
+    assert.ok(most("restarts") <= 2);
+    assert.equal(most("oci-key-pair"), 1);
+  });
+});
+
+async function tickTwice(world: World): Promise<Counts[]> {
+  const counts: Counts[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    await world.reset();
+    for (const { exitCode, output } of await Promise.all([world.tick(), world.tick()])) {
+      assert.equal(exitCode, 0, output);
+    }
+    counts.push(world.counts);
+    const { exitCode, output } = await world.tick();
+    assert.equal(exitCode, 0, output);
+    assert.deepEqual(await world.end(), allIsWell);
+  }
+  return counts;
+}

@@ -64,6 +64,7 @@ before(async () => {
   azure.vault.secrets.set("talkative-client-secret", `p4ssw0rd-${randomBytes(18).toString("base64url")}`);
   file = join(at("state"), "rotations.json");
   await writeFile(join(at("state"), "talkative.mjs"), talkativeModule);
+  await writeFile(join(at("state"), sample.module.name), sample.module.text);
   const configuration = adapted(sample.configuration as SampleConfiguration);
   await writeFile(file, JSON.stringify(configuration));
   rotations = Object.keys(configuration.rotations);

@@ -102,8 +102,8 @@ export function manifestText({ resources, warnings }: Manifest): string {
 function documentText({ body, comment = [] }: Resource): string {
   // YAML 1.1 is what Kubernetes reads: there, `on` or `0600` are no texts unless they are quoted.
   const document = new Document(body, { version: "1.1", aliasDuplicateObjects: false });
-  if (comment.length > 0) {
-    document.commentBefore = comment.map((line) => ` ${line}`).join("\n");
+  if (comment.length > 0 && document.contents !== null) {
+    document.contents.commentBefore = comment.map((line) => ` ${line}`).join("\n");
   }
   return document.toString({ lineWidth: 0, directives: false });
 }

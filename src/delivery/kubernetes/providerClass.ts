@@ -1,4 +1,3 @@
-import { formatDuration } from "../../config/duration.ts";
 import type { Mount, PodDelivery } from "./delivery.ts";
 import { objectsParameter } from "./providerObjects.ts";
 import { labelsOf, type Resource } from "./resources.ts";
@@ -14,18 +13,16 @@ export function providerClass(delivery: PodDelivery, mount: Mount): Resource {
   return {
     comment: [
       "What the driver mounts. It takes all of it or nothing: one secret that is missing or disabled keeps new pods waiting.",
-      `New versions arrive with the driver's own poll, which must be on and ${formatDuration(pollIntervalMs)} long`,
+      `New versions arrive with the driver's own poll, which must be on and ${goDuration(pollIntervalMs)} long`,
       "(there is no such setting in a class; a `syncPeriod` would do nothing). The AKS add-on:",
-      `  az aks update --resource-group GROUP --name CLUSTER --enable-secret-rotation --rotation-poll-interval ${formatDuration(pollIntervalMs)}`,
+      `  az aks update --resource-group GROUP --name CLUSTER --enable-secret-rotation --rotation-poll-interval ${goDuration(pollIntervalMs)}`,
       "In a template, where both are texts:",
-      `  addonProfiles.azureKeyvaultSecretsProvider.config: { enableSecretRotation: 'true', rotationPollInterval: '${formatDuration(pollIntervalMs)}' }`,
+      `  addonProfiles.azureKeyvaultSecretsProvider.config: { enableSecretRotation: 'true', rotationPollInterval: '${goDuration(pollIntervalMs)}' }`,
       "The Helm chart of the provider:",
-      `  --set secrets-store-csi-driver.enableSecretRotation=true --set secrets-store-csi-driver.rotationPollInterval=${formatDuration(pollIntervalMs)}`,
+      `  --set secrets-store-csi-driver.enableSecretRotation=true --set secrets-store-csi-driver.rotationPollInterval=${goDuration(pollIntervalMs)}`,
       ...(secretObjects.length === 0
         ? []
-        : [
-            "  --set secrets-store-csi-driver.syncSecret.enabled=true   # for secretObjects; the add-on has it",
-          ]),
+        : ["  --set secrets-store-csi-driver.syncSecret.enabled=true   # for secretObjects"]),
     ],
     body: {
       apiVersion: "secrets-store.csi.x-k8s.io/v1",
@@ -62,6 +59,11 @@ function secretObjectsOf({ secretObjects }: PodDelivery, { files }: Mount) {
     });
     return mounted.length === 0 ? [] : [{ secretName: name, type, data: mounted }];
   });
+}
+
+/** As the driver reads it, which knows no days. */
+function goDuration(ms: number): string {
+  return ms % 60_000 === 0 ? `${ms / 60_000}m` : `${ms / 1000}s`;
 }
 
 /** `kv-example` of `https://kv-example.vault.azure.net`. */
