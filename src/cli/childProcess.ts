@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Io } from "./io.ts";
 
@@ -8,17 +8,19 @@ import type { Io } from "./io.ts";
  * it cannot be run, as a shell has it.
  */
 export async function runInPlace(io: Io, program: string, args: readonly string[]): Promise<number> {
-  const child = spawn(program, args, { stdio: "inherit", cwd: io.directory, env: { ...io.environment } });
+  let child: ChildProcess | undefined;
   const forward = (signal: NodeJS.Signals) => {
     // A terminal has sent the keys' own signals to the child already, and twice means something else to many programs.
     if (!(process.stdin.isTTY && fromKeyboard.has(signal))) {
-      child.kill(signal);
+      child?.kill(signal);
     }
   };
+  // Before there is a child: a signal that came in between would end this process and leave the child behind.
   for (const signal of forwarded) {
     process.on(signal, forward);
   }
   try {
+    child = spawn(program, args, { stdio: "inherit", cwd: io.directory, env: { ...io.environment } });
     return await ended(child);
   } finally {
     for (const signal of forwarded) {
@@ -42,7 +44,7 @@ export async function runShell(io: Io, command: string): Promise<number> {
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"] as const;
 const fromKeyboard: ReadonlySet<NodeJS.Signals> = new Set(["SIGINT", "SIGQUIT"]);
 
-function ended(child: ReturnType<typeof spawn>): Promise<number> {
+function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once("error", (error: NodeJS.ErrnoException) => {
       if (error.name === "AbortError") {
