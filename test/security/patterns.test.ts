@@ -9,8 +9,8 @@ import { fc } from "../properties.ts";
  * some thousand times and an end that it refuses. Steps that grow with the cube of the length, or faster, cannot hide there.
  */
 
-const length = 2_500;
-const budgetMs = 50;
+const length = 2_000;
+const budgetMs = 25;
 
 interface Pattern {
   readonly where: string;
@@ -76,8 +76,8 @@ describe("patterns", () => {
 function slowest({ source, flags }: Pattern): string | undefined {
   const expression = new RegExp(source, flags.replace("g", ""));
   for (const { text, words } of nearMatches(expression)) {
-    // Twice, because a busy machine may be what took long.
-    if (milliseconds(expression, text) > budgetMs && milliseconds(expression, text) > budgetMs) {
+    // Three times, because a busy machine may be what took long.
+    if ([1, 2, 3].every(() => milliseconds(expression, text) > budgetMs)) {
       return words;
     }
   }
@@ -92,7 +92,7 @@ function milliseconds(expression: RegExp, text: string): number {
 
 function* nearMatches(expression: RegExp): Generator<{ readonly text: string; readonly words: string }> {
   for (const whole of ["", ...samples(expression)]) {
-    for (let start = 0; start < Math.max(1, Math.min(whole.length, 12)); start += 1) {
+    for (let start = 0; start < Math.max(1, Math.min(whole.length, 10)); start += 1) {
       for (const size of [1, 3]) {
         const [before, part, after] = [
           whole.slice(0, start),
@@ -101,7 +101,7 @@ function* nearMatches(expression: RegExp): Generator<{ readonly text: string; re
         ];
         for (const repeated of part === "" ? commonParts : [part]) {
           // Short before long: a pattern that takes exponential time would otherwise never come back.
-          for (const count of [25, length / repeated.length]) {
+          for (const count of [23, length / repeated.length]) {
             for (const end of ["\u0000", " !"]) {
               yield {
                 text: before + repeated.repeat(count) + end + after,
@@ -117,7 +117,7 @@ function* nearMatches(expression: RegExp): Generator<{ readonly text: string; re
 
 function samples(expression: RegExp): string[] {
   try {
-    return fc.sample(fc.stringMatching(expression), { numRuns: 2, seed: 7 });
+    return fc.sample(fc.stringMatching(expression), { numRuns: 1, seed: 7 });
   } catch {
     // It has something that fast-check does not know, such as a look-behind or a script; the common parts are left.
     return [];
