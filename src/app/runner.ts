@@ -1,4 +1,3 @@
-import { DeadlinePassed } from "../core/deadline.ts";
 import type { TickReport } from "../core/result.ts";
 import { isFailure } from "../core/result.ts";
 import type { Survey } from "../core/survey.ts";
@@ -51,11 +50,6 @@ export const runnerProblems = problems({
   TickRunning: {
     message: "A tick is under way in this process.",
     remedy: "Try again in a moment; what is due is being rotated already.",
-    retryable: true,
-  },
-  LookTooSlow: {
-    message: "The vaults or the consumers did not answer in time.",
-    remedy: "Try again; if it recurs, see whether a vault or the resource manager is slow or throttles.",
     retryable: true,
   },
 });
@@ -161,11 +155,7 @@ export class Runner {
   async #survey(name: string | undefined): Promise<Survey> {
     const rotator = await this.#load();
     const names = name === undefined ? {} : { names: [name] };
-    try {
-      return await rotator.survey({ deadlineMs: lookDeadlineMs, ...names });
-    } catch (error) {
-      throw error instanceof DeadlinePassed ? new RotatorError(runnerProblems.LookTooSlow) : error;
-    }
+    return await rotator.survey({ deadlineMs: lookDeadlineMs, ...names });
   }
 
   async #tick(request: TickRequest, invocation: InvocationFacts): Promise<TickReport> {

@@ -1,14 +1,18 @@
 import { ConfigurationInvalidError, formatProblems } from "../config/problems.ts";
 import type { RotatorError } from "../errors.ts";
-import type { Io } from "./io.ts";
+import type { Io, Output } from "./io.ts";
 import { paint } from "./paint.ts";
 
 /** What is wrong, where, and how to mend it, on stderr; every problem of a configuration that cannot be used at all. */
 export function printError(io: Io, error: RotatorError): void {
-  if (error instanceof ConfigurationInvalidError) {
-    io.stderr.write(`${formatProblems(error.problems, { file: String(error.facts.file) })}\n`);
-    return;
-  }
-  const { code, summary, remedy } = error;
-  io.stderr.write(`${paint(io.stderr, "red", code)}: ${summary}\n  ${remedy}\n`);
+  io.stderr.write(
+    error instanceof ConfigurationInvalidError
+      ? `${formatProblems(error.problems, { file: String(error.facts.file) })}\n`
+      : errorText(io.stderr, error),
+  );
+}
+
+/** The same as text for that output. */
+export function errorText(output: Output, { code, summary, remedy }: RotatorError): string {
+  return `${paint(output, "red", code)}: ${summary}\n  ${remedy}\n`;
 }

@@ -1,3 +1,4 @@
+import { readerEnvironment } from "../delivery/files/readerEnvironment.ts";
 import type { Receipt, Receipts } from "../delivery/files/receipts.ts";
 import { type PullTarget, targetsOf } from "../delivery/files/targets.ts";
 import { problems, RotatorError } from "../errors.ts";
@@ -49,7 +50,9 @@ export async function action(
       }
     }
   }
-  return await runInPlace(io, program, args);
+  // What somebody has set by hand is meant so.
+  const environment = { ...readerEnvironment(targets), ...io.environment };
+  return await runInPlace({ ...io, environment }, program, args);
 }
 
 async function without<T>(all: readonly T[], test: (each: T) => Promise<boolean>): Promise<T[]> {

@@ -1,4 +1,6 @@
 import type { PlanRow } from "../core/survey.ts";
+import { blockingProblems, planRows } from "../core/survey.ts";
+import { printError } from "./errors.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import type { Colour } from "./paint.ts";
@@ -9,11 +11,15 @@ import { table } from "./table.ts";
 /** Prints the decisions that a tick would make now. */
 export async function action(io: Io, options: CommonOptions): Promise<ExitCode> {
   const rotator = await openRotator(io, options);
-  const rows = await rotator.plan({ signal: io.signal });
+  const survey = await rotator.survey({ signal: io.signal });
+  const rows = planRows(survey);
   if (options.json) {
     printJson(io, rows);
   } else {
     io.stdout.write(table(["ROTATION", "ACTION", "REASON", "OUTPUTS", "CONSUMERS"], rows.map(cells(io))));
+    for (const error of blockingProblems(survey)) {
+      printError(io, error);
+    }
   }
   return rows.some((row) => row.action === "blocked") ? 1 : 0;
 }

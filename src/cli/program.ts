@@ -26,6 +26,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       // Asking for help or for the version is no mistake.
       return error.exitCode === 0 ? 0 : 2;
     }
+    if (error === io.signal.reason) {
+      // Ctrl-C, and whoever pressed it knows.
+      return 1;
+    }
     printError(io, asRotatorError(error));
     return isConfigurationError(error) ? 2 : 1;
   }

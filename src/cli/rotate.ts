@@ -28,9 +28,9 @@ export async function action(io: Io, options: RotateOptions, names: readonly str
   } else {
     const head = ["ROTATION", "OUTCOME", "REASON", "EXPIRES IN", "TOOK"];
     io.stdout.write(table(head, rotations.map(cells(io))));
-    for (const { error } of rotations) {
-      if (error !== undefined) {
-        printError(io, error);
+    for (const { error, warnings } of rotations) {
+      for (const told of error === undefined ? warnings : [error, ...warnings]) {
+        printError(io, told);
       }
     }
   }

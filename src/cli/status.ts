@@ -1,6 +1,9 @@
 import { needsAttention } from "../core/freshness.ts";
 import type { StatusRow } from "../core/survey.ts";
+import { blockingProblems, statusRows } from "../core/survey.ts";
+import { asRotatorError } from "../errors.ts";
 import type { Rotator } from "../rotator.ts";
+import { errorText, printError } from "./errors.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import { openRotator } from "./rotator.ts";
@@ -19,11 +22,15 @@ export async function action(io: Io, options: StatusOptions): Promise<ExitCode> 
 }
 
 async function once(io: Io, options: StatusOptions, rotator: Rotator): Promise<ExitCode> {
-  const rows = await rotator.status({ signal: io.signal });
+  const survey = await rotator.survey({ signal: io.signal });
+  const rows = statusRows(survey);
   if (options.json) {
     printJson(io, rows);
   } else {
     io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
+    for (const error of blockingProblems(survey)) {
+      printError(io, error);
+    }
   }
   return exitCode(rows);
 }
@@ -37,9 +44,21 @@ async function watch(io: Io, options: StatusOptions, rotator: Rotator): Promise<
       : (text: string) => io.stdout.write(text);
   let code: ExitCode = 0;
   while (!io.signal.aborted) {
-    const rows = await rotator.status({ signal: io.signal });
-    code = exitCode(rows);
-    live(options.json ? `${JSON.stringify(rows)}\n` : statusTable(io.stdout, rows, io.clock.now()));
+    try {
+      const survey = await rotator.survey({ signal: io.signal });
+      const rows = statusRows(survey);
+      code = exitCode(rows);
+      const problems = blockingProblems(survey).map((error) => errorText(io.stdout, error));
+      const table = () => [statusTable(io.stdout, rows, io.clock.now()), ...problems].join("");
+      live(options.json ? `${JSON.stringify(rows)}\n` : table());
+    } catch (error) {
+      if (io.signal.aborted) {
+        break;
+      }
+      // The next look may be luckier, and nobody would start the watch again at night.
+      code = 1;
+      printError(io, asRotatorError(error));
+    }
     await io.clock.sleep(watchEveryMs, io.signal).catch(() => {});
   }
   return code;

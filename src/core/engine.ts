@@ -3,7 +3,7 @@ import { startDeadline, unlessAborted } from "./deadline.ts";
 import type { Decision } from "./decide.ts";
 import { decide } from "./decide.ts";
 import { gather } from "./gather.ts";
-import { TickMint } from "./mint.ts";
+import { type Minted, TickMint } from "./mint.ts";
 import type { Target } from "./propagate.ts";
 import { reconcile, targetsOf, wantedOf } from "./propagate.ts";
 import type { Written } from "./publish.ts";
@@ -121,7 +121,7 @@ class Tick {
       return { results, targets: [] };
     }
     const decided = this.#rotations.map((rotation) => {
-      const decision = decide(rotation, this.states, clock.now(), { force: this.#options.force ?? false });
+      const decision = decide(rotation, this.states, clock.now(), { force: this.#forced });
       return [rotation, decision] as const;
     });
     const due = decided.filter(([, { action }]) => action === "rotate");
@@ -161,23 +161,23 @@ class Tick {
     if (decision.action === "none") {
       return unchangedResult(rotation, decision, decision.reason === "Paused" ? "Paused" : "Fresh", took());
     }
+    let minted: Minted | undefined;
     try {
-      return await unlessAborted(this.#signal, this.#mintAndPublish(rotation, decision, mint, took));
+      minted = await unlessAborted(this.#signal, mint.mint(rotation, this.#forced, this.#context()));
+      return await unlessAborted(this.#signal, this.#publish(rotation, decision, minted, took));
     } catch (error) {
       return this.#signal.aborted
         ? notReachedResult(rotation, decision, took())
-        : failedResult(rotation, decision, error, took());
+        : failedResult(rotation, decision, error, { durationMs: took(), minted });
     }
   }
 
-  async #mintAndPublish(
+  async #publish(
     rotation: Rotation,
     decision: Decision,
-    mint: TickMint,
+    minted: Minted,
     took: () => number,
   ): Promise<RotationResult> {
-    const forced = this.#options.force ?? false;
-    const minted = await mint.mint(rotation, forced, this.#context());
     const publication = await publish(
       rotation,
       decision,
@@ -237,6 +237,10 @@ class Tick {
     } catch {
       return undefined;
     }
+  }
+
+  get #forced(): boolean {
+    return this.#options.force ?? false;
   }
 
   #context(): CallContext {

@@ -12,7 +12,7 @@ import type { SecretValue } from "../secretValue.ts";
 import { DeadlinePassed, within } from "./deadline.ts";
 import type { Decision, OutputDecision } from "./decide.ts";
 import type { Output, Rotation } from "./rotation.ts";
-import { belongsTo, sequence, subjectHash, tagNames, versionTags } from "./tags.ts";
+import { belongsTo, issuedOn, sequence, subjectHash, tagNames, versionTags } from "./tags.ts";
 
 export const publishProblems = problems({
   SubjectChanged: {
@@ -25,6 +25,12 @@ export const publishProblems = problems({
     message: "The place where the new token is tried out did not answer in time.",
     remedy: "Check that it can be reached from the function app, or take the probe out of the configuration.",
     retryable: true,
+  },
+  TokenShortLived: {
+    message: "The new token is published, but lives too short for its readers to be safe when ticks fail.",
+    remedy:
+      "Ask the source for longer tokens, or set `lifetime` to how long they really live: `token-rotator validate` then says what else must change.",
+    retryable: false,
   },
   TokenNotRenewed: {
     message:
@@ -75,13 +81,7 @@ export async function publish(
   if (!options.acceptSubject && !rotation.checks.subjectStated) {
     refuseOtherSubject(rotation, decision, subject);
   }
-  const turnOf = turnsOf(decision);
-  const pending: {
-    output: Output;
-    previous: SecretProperties | undefined;
-    rendered: Rendered;
-    turn: number;
-  }[] = [];
+  const candidates: { decided: OutputDecision; rendered: Rendered; gain: Gain }[] = [];
   const errors: RotatorError[] = [];
   for (const decided of decision.outputs) {
     if (decided.state.kind === "unknown") {
@@ -90,23 +90,32 @@ export async function publish(
     }
     try {
       const rendered = (await decided.output.load()).render(token);
-      if (isImprovement(rotation, decided, token, rendered.value)) {
-        const { output, state } = decided;
-        pending.push({ output, previous: propertiesOf(state), rendered, turn: turnOf(decided) });
-      }
+      candidates.push({ decided, rendered, gain: gainOf(rotation, decided, token, rendered.value) });
     } catch (error) {
       errors.push(asRotatorError(error, "format"));
     }
   }
-  // Half of what belongs together is worse than what is there now.
-  if (pending.length === 0 || errors.some(({ stage }) => stage === "format")) {
+  // What belongs together holds one token, also where the new one lives no longer than the one before.
+  const isForAll = decision.reason === "OutputsDiverged" || candidates.some(({ gain }) => gain === "better");
+  const pending = candidates.filter(({ gain }) => gain === "better" || (gain === "equal" && isForAll));
+  // Half of what belongs together is worse than what is there now. And outputs that are good but differ are worth new
+  // versions only where those bring them together: else every tick would write some.
+  const incomplete = errors.some(({ stage }) => stage === "format");
+  const apart =
+    decision.reason === "OutputsDiverged" &&
+    !unites(token, decision, new Set(pending.map(({ decided }) => decided.output)));
+  if (pending.length === 0 || incomplete || apart) {
     return { written: [], errors };
   }
   await tryOut(rotation, token, options.clock, context);
 
   const written: Written[] = [];
+  const turnOf = turnsOf(decision);
   let failedTurn = Number.POSITIVE_INFINITY;
-  for (const { output, previous, rendered, turn } of pending.toSorted((a, b) => a.turn - b.turn)) {
+  for (const { decided, rendered } of pending.toSorted((a, b) => turnOf(a.decided) - turnOf(b.decided))) {
+    const { output, state } = decided;
+    const previous = propertiesOf(state);
+    const turn = turnOf(decided);
     if (turn > failedTurn) {
       // Else a sibling that cannot be written for days would cost this one a version on every tick.
       break;
@@ -143,18 +152,31 @@ export async function publish(
 
 /**
  * In which order the outputs are written: first those that are due, then those that hold an older token than their
- * siblings, last those that hold the newest.
+ * siblings (one that ends earlier or, of two that end together, that was issued earlier), last those that hold the newest.
  */
 function turnsOf({ outputs }: Decision): (decided: OutputDecision) => number {
   const isDue = ({ reason }: OutputDecision) => reason !== "Fresh" && reason !== "OutputsDiverged";
-  const expiryOf = ({ state }: OutputDecision) => propertiesOf(state)?.expiresOn?.getTime() ?? 0;
-  const newest = Math.max(...outputs.filter((decided) => !isDue(decided)).map(expiryOf));
+  const compare = (one: OutputDecision, other: OutputDecision) =>
+    expiryOf(one) - expiryOf(other) || issueOf(one) - issueOf(other);
+  const newest = outputs
+    .filter((decided) => !isDue(decided))
+    .toSorted(compare)
+    .at(-1);
   return (decided) => {
-    if (isDue(decided)) {
+    if (newest === undefined || isDue(decided)) {
       return 0;
     }
-    return expiryOf(decided) < newest ? 1 : 2;
+    return compare(decided, newest) < 0 ? 1 : 2;
   };
+}
+
+function expiryOf({ state }: OutputDecision): number {
+  return propertiesOf(state)?.expiresOn?.getTime() ?? 0;
+}
+
+function issueOf({ state }: OutputDecision): number {
+  const properties = propertiesOf(state);
+  return (properties && issuedOn(properties)) ?? 0;
 }
 
 function refuseOtherSubject(rotation: Rotation, decision: Decision, subject: string | undefined): void {
@@ -170,30 +192,48 @@ function refuseOtherSubject(rotation: Rotation, decision: Decision, subject: str
   }
 }
 
+/** What a new version would be beside the current one: `equal` holds another token that ends at the same moment. */
+type Gain = "better" | "equal" | "none";
+
 /**
- * Whether the new version would be better than the current one. A version that is missing, disabled, laid out by an older
- * configuration or not ours is replaced by any valid token; a good one only by a token that lives longer.
+ * A version that is missing, disabled, laid out by an older configuration or not ours is replaced by any valid token; a
+ * good one only by a token that lives longer.
  */
-function isImprovement(
+function gainOf(
   rotation: Rotation,
   { output, state }: OutputDecision,
   token: Token,
   value: SecretValue,
-): boolean {
+): Gain {
   const current = propertiesOf(state);
   if (current === undefined || !current.enabled || !belongsTo(current, rotation.name)) {
-    return true;
+    return "better";
   }
   if (current.tags[tagNames.spec] !== output.spec) {
-    return true;
+    return "better";
   }
   // Both are compared: a key that is kept across renewals has the same content beside a token that is new, and its
   // version must come to carry the new expiry.
   const sameToken = current.tags[tagNames.token] === token.value.fingerprint();
   if (sameToken && current.tags[tagNames.content] === value.fingerprint()) {
-    return false;
+    return "none";
   }
-  return current.expiresOn === undefined || wholeSeconds(token.expiresOn) > wholeSeconds(current.expiresOn);
+  if (current.expiresOn === undefined) {
+    return "better";
+  }
+  const gained = wholeSeconds(token.expiresOn) - wholeSeconds(current.expiresOn);
+  return gained > 0 ? "better" : gained === 0 ? "equal" : "none";
+}
+
+/** Whether every output that can be read holds this token once those are written. */
+function unites(token: Token, { outputs }: Decision, written: ReadonlySet<Output>): boolean {
+  const fingerprint = token.value.fingerprint();
+  return outputs.every(
+    ({ output, state }) =>
+      state.kind === "unknown" ||
+      written.has(output) ||
+      propertiesOf(state)?.tags[tagNames.token] === fingerprint,
+  );
 }
 
 /** Key Vault keeps whole seconds; a fraction must not make an equal expiry look later. */

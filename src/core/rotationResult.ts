@@ -80,14 +80,16 @@ export function consumersNotReached(result: RotationResult): RotationResult {
   return { ...result, outcome: "NotReached", error };
 }
 
+/** `minted` is absent where nothing was. A fallback is told of also when its token was refused: that may be why. */
 export function failedResult(
   rotation: Rotation,
   decision: Decision,
   thrown: unknown,
-  durationMs: number,
+  { durationMs, minted }: { durationMs: number; minted?: Minted | undefined },
 ): RotationResult {
   const error = asRotatorError(thrown, "mint");
-  return { ...resultBase(rotation, decision, durationMs, undefined), outcome: outcomeOf(error), error };
+  const base = resultBase(rotation, decision, durationMs, undefined);
+  return { ...base, ...(minted && fallbackOf(minted)), outcome: outcomeOf(error), error };
 }
 
 /** A rotation that minted: what was written decides, then what kept the rest from being written. */
@@ -99,25 +101,27 @@ export function rotatedResult(
   context: { now: number; durationMs: number; warnings: readonly unknown[]; states: States },
 ): RotationResult {
   const [first] = written;
-  const [passedOver] = minted.passedOver;
   const [error] = errors;
   const base: Omit<RotationResult, "outcome"> = {
     ...resultBase(rotation, decision, context.durationMs, context.states),
     ...(first?.properties.version === undefined ? {} : { version: first.properties.version }),
-    ...(passedOver === undefined
-      ? {}
-      : { fallback: { kind: minted.kind, position: minted.position, code: passedOver.code } }),
+    ...fallbackOf(minted),
     ...(minted.token.signInBy === undefined ? {} : { signInBy: minted.token.signInBy }),
     warnings: context.warnings.map((warning) => asRotatorError(warning, "publish")),
   };
   if (error !== undefined) {
     return { ...base, outcome: "Failed", error };
   }
-  if (first !== undefined) {
-    return { ...base, outcome: "Rotated" };
-  }
   const endangered =
     base.expiresOn !== undefined && floorTime(base.expiresOn.getTime(), rotation.timing) <= context.now;
+  if (first !== undefined) {
+    const shortLived = asRotatorError(new RotatorError(publishProblems.TokenShortLived), "check");
+    return {
+      ...base,
+      outcome: "Rotated",
+      warnings: endangered ? [...base.warnings, shortLived] : base.warnings,
+    };
+  }
   return endangered
     ? {
         ...base,
@@ -125,6 +129,10 @@ export function rotatedResult(
         error: asRotatorError(new RotatorError(publishProblems.TokenNotRenewed), "mint"),
       }
     : { ...base, outcome: "SourceUnchanged" };
+}
+
+function fallbackOf({ kind, position, passedOver: [first] }: Minted): Pick<RotationResult, "fallback"> {
+  return first === undefined ? {} : { fallback: { kind, position, code: first.code } };
 }
 
 function outcomeOf(error: RotatorError): Outcome {

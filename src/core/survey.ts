@@ -11,12 +11,13 @@ import type { Target } from "./propagate.ts";
 import { inspect, targetsOf, wantedOf } from "./propagate.ts";
 import type { ConsumerResult } from "./result.ts";
 import type { Rotation } from "./rotation.ts";
+import { blockedResult } from "./rotationResult.ts";
 import { belongsTo, sequence } from "./tags.ts";
 
 const surveyProblems = problems({
-  SurveyUnfinished: {
+  LookTooSlow: {
     message: "The vaults or the consumers did not answer in time.",
-    remedy: "Check that they can be reached from here, and try again.",
+    remedy: "Try again; if it recurs, see whether a vault or the resource manager is slow or throttles.",
     retryable: true,
   },
 });
@@ -47,7 +48,7 @@ export interface SurveyOptions {
 
 /**
  * Gathers and decides exactly as a tick does, and asks the consumers what they hold.
- * @throws RotatorError `SurveyUnfinished`; the signal's reason when that aborts.
+ * @throws RotatorError `LookTooSlow`; the signal's reason when that aborts.
  */
 export async function survey(
   engine: Engine,
@@ -74,7 +75,7 @@ export async function survey(
   };
   const states = await unlessAborted(deadline.signal, look()).catch((error: unknown) => {
     throw error instanceof DeadlinePassed
-      ? asRotatorError(new RotatorError(surveyProblems.SurveyUnfinished, { cause: error }), "gather")
+      ? asRotatorError(new RotatorError(surveyProblems.LookTooSlow, { cause: error }), "gather")
       : error;
   });
   const now = clock.now();
@@ -106,6 +107,15 @@ function consumersOf(
 /** A target that lacks another rotation's secret is not behind for this one. */
 function stateOf(secret: string, { state, behind }: ConsumerState): ConsumerStateName {
   return state === "behind" && !behind.includes(secret) ? "current" : state;
+}
+
+/** Why rotations are blocked: each problem once, however many rotations it blocks. */
+export function blockingProblems({ rotations }: Survey): RotatorError[] {
+  const blocked = rotations.filter(({ decision }) => decision.action === "blocked");
+  const problems = blocked.flatMap(
+    ({ rotation, decision }) => blockedResult(rotation, decision, 0).error ?? [],
+  );
+  return [...new Map(problems.map((error) => [`${error.code} ${error.summary}`, error])).values()];
 }
 
 /** One row of `plan --json`. */

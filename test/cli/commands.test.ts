@@ -3,8 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
-import { type CommandResult, command } from "./testIo.ts";
+import type { Clock } from "../../src/ports.ts";
+import { type CommandResult, type CommandSurroundings, command } from "./testIo.ts";
 
 const scope = "https://ossrdbms-aad.database.windows.net/.default";
 
@@ -27,9 +29,17 @@ after(async () => {
 });
 
 async function run(configuration: unknown, ...argv: string[]): Promise<CommandResult> {
+  return await runWith({}, configuration, ...argv);
+}
+
+async function runWith(
+  surroundings: CommandSurroundings,
+  configuration: unknown,
+  ...argv: string[]
+): Promise<CommandResult> {
   const text = typeof configuration === "string" ? configuration : JSON.stringify(configuration);
   await writeFile(join(directory, "rotations.json"), text);
-  return await command(argv, { environment: azure.environment, directory });
+  return await command(argv, { environment: azure.environment, directory, ...surroundings });
 }
 
 function rotations(secret: string): object {
@@ -113,11 +123,96 @@ describe("the way of a token, command by command", () => {
     assert.match(stderr, /^ResourceUnknown: /);
   });
 
-  test("somebody else's secret is blocked", async () => {
+  test("somebody else's secret is blocked, and people are told what to do about it", async () => {
     azure.vault.secrets.set("foreign", "theirs");
     const { exitCode, stdout } = await run(rotations("foreign"), "plan", "--json");
     assert.equal(exitCode, 1);
     assert.equal(JSON.parse(stdout)[0].action, "blocked");
+    for (const name of ["plan", "status"]) {
+      const told = await run(rotations("foreign"), name);
+      assert.equal(told.exitCode, 1);
+      assert.match(told.stderr, /^SecretNotOurs: .*secret=foreign.*\n {2}Choose another secret name/);
+    }
+  });
+
+  test("a rotation that is named twice is carried out once", async () => {
+    const { stdout } = await run(rotations("twice"), "rotate", "app", "app", "--json");
+    assert.equal(JSON.parse(stdout).length, 1);
+    assert.equal(azure.vault.secrets.versions("twice").length, 1);
+  });
+
+  test("a rotation of whose outputs none can be read is not healthy", async () => {
+    const { exitCode, stdout } = await run(
+      { rotations: { app: { source: { kind: "entra", scope } } } },
+      "status",
+      "--json",
+    );
+    assert.equal(exitCode, 1);
+    const [row, ...others] = JSON.parse(stdout);
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      [row.rotation, row.freshness, row.reason, row.secret],
+      ["app", "blocked", "ConfigurationInvalid", ""],
+    );
+  });
+
+  test("an empty ROTATIONS_FILE means the default, as it does for the functions", async () => {
+    assert.equal((await run(rotations("x"), "validate", "--config", "")).exitCode, 0);
+  });
+});
+
+describe("status --watch", () => {
+  /** Lets a watch run until it has slept so often, and ends it as Ctrl-C would. */
+  async function watch(configuration: unknown, looks: number): Promise<CommandResult> {
+    const stop = new AbortController();
+    let slept = 0;
+    const sleep: Clock["sleep"] = (ms, signal) => {
+      // A look bounds itself with a longer sleep.
+      if (ms !== 5_000) {
+        return systemClock.sleep(ms, signal);
+      }
+      slept += 1;
+      if (slept === looks) {
+        stop.abort();
+      }
+      return Promise.resolve();
+    };
+    const clock = { now: systemClock.now, sleep };
+    return await runWith({ clock, signal: stop.signal }, configuration, "status", "--watch");
+  }
+
+  test("shows one table after the other, and ends on Ctrl-C without a complaint", async () => {
+    const { exitCode, stdout, stderr } = await watch(rotations("watched"), 2);
+    assert.equal(exitCode, 1);
+    assert.equal(stdout.match(/watched +missing/g)?.length, 2);
+    assert.equal(stderr, "");
+  });
+
+  test("says why nothing is known, and goes on looking", async () => {
+    const refusal = azure.faults.inject({ operation: "keyvault.*", kind: "answer", status: 403 });
+    const { exitCode, stdout } = await watch(rotations("watched"), 2);
+    refusal.remove();
+    assert.equal(exitCode, 1);
+    assert.equal(stdout.match(/unknown +StateUnknown/g)?.length, 2);
+    assert.equal(stdout.match(/^VaultForbidden: /gm)?.length, 2);
+  });
+
+  test("ends without a complaint in the middle of a look", async () => {
+    const stop = new AbortController();
+    const clock = {
+      now: systemClock.now,
+      sleep: (ms: number, signal?: AbortSignal) => {
+        stop.abort();
+        return systemClock.sleep(ms, signal);
+      },
+    };
+    for (const [argv, code] of [
+      [["status", "--watch"], 0],
+      [["plan"], 1],
+    ] as const) {
+      const ended = await runWith({ clock, signal: stop.signal }, rotations("watched"), ...argv);
+      assert.deepEqual([ended.exitCode, ended.stdout, ended.stderr], [code, "", ""]);
+    }
   });
 });
 

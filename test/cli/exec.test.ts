@@ -145,6 +145,23 @@ describe("exec stands aside", () => {
     assert.equal(process.listenerCount("SIGTERM"), 0);
   });
 
+  test("the command is told where its files are, unless somebody has said otherwise", async () => {
+    const files = [{ kind: "pgpass", output: "token", path: "~/passwords" }];
+    const rotation = {
+      source: { kind: "entra", scope: "api://app/.default" },
+      outputs: [{ secret: "token" }],
+      files,
+    };
+    await writeFile(join(home, "rotations.json"), JSON.stringify({ rotations: { app: rotation } }));
+    publish("h:5432:*:u:token\n");
+    await shell('printf %s "$PGPASSFILE" > seen');
+    assert.equal(await seen(), join(home, "passwords"));
+    const environment = { ...azure.environment, HOME: home, PATH: process.env.PATH, PGPASSFILE: "/mine" };
+    const argv = ["exec", "app", "--", "sh", "-c", 'printf %s "$PGPASSFILE" > seen'];
+    await command(argv, { environment, directory: home });
+    assert.equal(await seen(), "/mine");
+  });
+
   test("usage errors end with 2", async () => {
     const surroundings = { environment: azure.environment, directory: home };
     assert.equal((await command(["exec", "app"], surroundings)).exitCode, 2);

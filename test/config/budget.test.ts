@@ -25,6 +25,7 @@ test("the budget is what lifetime, margin, tick and propagation leave", () => {
   assert.deepEqual(unsafe, []);
   assert.deepEqual(budget, {
     floorMs: 22 * minute,
+    overdueMs: 7 * minute,
     marginMs: 22 * minute,
     budgetMs: 28 * minute,
     arithmetic: "lifetime 1h − margin 22m − tick 5m − propagation 5m = 28m",

@@ -118,6 +118,87 @@ describe("publishing", () => {
   });
 });
 
+describe("sources that differ", () => {
+  /** Tokens of a day while the first source works, of an hour from the second one. */
+  function twoSources(engine: TestEngine, subjects: readonly [string?, string?] = []) {
+    const down = { first: false };
+    let minted = 0;
+    const token = (life: number, subject: string | undefined): Token => {
+      const issuedOn = new Date(engine.clock.now());
+      return aToken({
+        text: `token-${++minted}`,
+        issuedOn,
+        expiresOn: new Date(issuedOn.getTime() + life),
+        ...(subject === undefined ? {} : { subject }),
+      });
+    };
+    const first = async () => {
+      if (down.first) {
+        throw failing("Down");
+      }
+      return token(24 * hours, subjects[0]);
+    };
+    const sources = [
+      aSource(first, { key: "first" }),
+      aSource(async () => token(hours, subjects[1]), { key: "second" }),
+    ];
+    return { down, sources };
+  }
+
+  test("do not make a version of one output on every tick while they cannot be brought together", async () => {
+    const engine = new TestEngine();
+    const { down, sources } = twoSources(engine);
+    const outputs = [anOutput({ secret: "old" }), anOutput({ secret: "added" })];
+    await engine.tick([aRotation({ sources, outputs: outputs.slice(0, 1) })]);
+    down.first = true;
+    const outcomes: unknown[] = [];
+    for (let tick = 0; tick < 3; tick += 1) {
+      const { rotations } = await engine.tick([aRotation({ sources, outputs })]);
+      outcomes.push(rotations[0]?.outcome);
+      await engine.clock.advance(5 * minutes);
+    }
+    assert.deepEqual(outcomes, ["Rotated", "SourceUnchanged", "SourceUnchanged"]);
+    assert.equal(engine.store.versions("added").length, 1);
+    down.first = false;
+    await engine.clock.advance(5 * minutes);
+    await engine.tick([aRotation({ sources, outputs })]);
+    const [old, added] = ["old", "added"].map((name) => engine.store.versions(name)[0]?.value.reveal());
+    assert.equal(old, added);
+  });
+
+  test("tell of the fallback also when its token is refused, for that is why", async () => {
+    const engine = new TestEngine();
+    const { down, sources } = twoSources(engine, ["one", "another"]);
+    await engine.tick([aRotation({ sources })]);
+    down.first = true;
+    const { rotations } = await engine.tick([aRotation({ sources })], { force: true });
+    assert.equal(rotations[0]?.outcome, "SubjectChanged");
+    const [told, ...others] = engine.telemetry.of("FallbackUsed");
+    assert.deepEqual(told, { rotation: "app", kind: "test", position: 1, code: "Down" });
+    assert.deepEqual(others, []);
+  });
+});
+
+test("a token that lives shorter than the floor is published, with a warning", async () => {
+  const engine = new TestEngine();
+  const { source } = hourly(engine, { expiresOn: new Date(epoch + 22 * minutes) });
+  const { rotations } = await engine.tick([aRotation({ sources: [source] })]);
+  assert.equal(rotations[0]?.outcome, "Rotated");
+  assert.deepEqual(
+    rotations[0]?.warnings.map(({ code }) => code),
+    ["TokenShortLived"],
+  );
+});
+
+test("somebody else's secret says nothing about when the rotation's own expires", async () => {
+  const engine = new TestEngine();
+  const theirs = { contentType: "text/plain", tags: { operation: "theirs" } };
+  const version = { value: new SecretValue("theirs"), expiresOn: new Date(epoch + hours), ...theirs };
+  await engine.store.write("app-token", version);
+  const { rotations } = await engine.tick([aRotation()]);
+  assert.deepEqual([rotations[0]?.outcome, rotations[0]?.expiresOn], ["Blocked", undefined]);
+});
+
 describe("never worse", () => {
   /** Publishes `first`, then lets the rotation fall due and the source hand out `second`. */
   async function replace(first: Token, second: Token, rotation: Partial<Rotation> = {}, atMinutes = 40) {

@@ -163,6 +163,33 @@ describe("consumers", () => {
     await tick;
   });
 
+  test("a target that the deadline cut off is reported as not reached, and only to those who feed it", async () => {
+    const engine = new TestEngine();
+    const consumer = new RecordingConsumer();
+    consumer.reconcile = () => new Promise(() => {});
+    const { rotations, targets } = await engine.tick([fed(consumer, "a"), aRotation()], {
+      deadlineMs: 10_000,
+    });
+    assert.deepEqual(
+      rotations.map(({ outcome, error }) => [outcome, error?.code, error?.stage]),
+      [
+        ["NotReached", "NotReached", "propagate"],
+        ["Rotated", undefined, undefined],
+      ],
+    );
+    assert.deepEqual(targets, []);
+    assert.equal(engine.store.versions("a").length, 1);
+    assert.equal(engine.telemetry.of("TickCompleted")[0]?.notReached, 1);
+  });
+
+  test("a target that failed without saying why has failed all the same", async () => {
+    const engine = new TestEngine();
+    const consumer = new RecordingConsumer();
+    consumer.report = { ...done, state: "failed" };
+    const { rotations } = await engine.tick([fed(consumer, "a")]);
+    assert.equal(rotations[0]?.outcome, "RestartFailed");
+  });
+
   test("a paused rotation is not propagated", async () => {
     const engine = new TestEngine();
     const consumer = new RecordingConsumer();

@@ -39,6 +39,7 @@ test("a version that claims to expire before it was issued is due", () => {
   assert.ok(renewalTime("a", { issuedOn: epoch + hours, expiresOn: epoch }, { floorMs }) <= epoch);
 });
 
-test("an output is stale from the floor on", () => {
+test("an output is stale once a renewal at the floor is overdue", () => {
   assert.equal(staleTime(epoch + hours, { floorMs }), epoch + 38 * minutes);
+  assert.equal(staleTime(epoch + hours, { floorMs, overdueMs: 7 * minutes }), epoch + 45 * minutes);
 });
