@@ -20,7 +20,8 @@ export interface BlobLeasesOptions {
  *
  * What is guaranteed: while a lease is held, no other process gets it. It is renewed every 10 seconds until `work` is
  * done. Where it was taken away or a renewal is refused, or where none succeeded for 25 seconds, `signal` aborts with
- * `LeaseLost`: in the last case 5 seconds before another process can get it. The lease of a holder that died runs out within 30 seconds.
+ * `LeaseLost`: in the last case 5 seconds before another process can get it. That of a holder that died runs out within
+ * 30 seconds.
  *
  * What is not: that a holder learns of its loss in time. A process that stands still for longer than the lease (a laptop
  * that sleeps, a virtual machine that is moved) goes on where it stood, and may send a request before its timers fire.

@@ -149,6 +149,8 @@ const disabled = everySoOften("version disabled", 6 * hourMs, (simulation, rando
   if (output?.vault.current(output.secret) === undefined) {
     return false;
   }
+  const now = simulation.world.clock.now();
+  simulation.faults.begin({ what: "operator", target: output.rotation.name, from: now, to: now + 1 });
   output.vault.update(output.secret, { enabled: false });
   return true;
 });

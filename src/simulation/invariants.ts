@@ -63,8 +63,8 @@ export interface Written {
 export interface OutputState {
   readonly output: string;
   /**
-   * `overdue`: it should have been renewed by a tick that began when this one did. `latest`: so, but nobody has a token that
-   * lives longer. `endangered`: it lives for less than the rotation's floor. `outdated`: laid out by another configuration.
+   * `overdue`: it should have been renewed by a tick that began when this one did. `endangered`: it lives for less than the
+   * rotation's floor. `outdated`: laid out by another configuration.
    */
   readonly state:
     | "missing"
@@ -74,8 +74,9 @@ export interface OutputState {
     | "endangered"
     | "outdated"
     | "overdue"
-    | "latest"
     | "good";
+  /** It was due, and nobody had a token that lives longer. */
+  readonly latest: boolean;
 }
 
 export interface ConsumerFacts {
@@ -121,7 +122,7 @@ export interface RestartAsked {
   readonly consumer: string;
   /** Replicas that run with an older value. */
   readonly old: number;
-  /** How long ago the newest replica with the current values was made; `undefined` where there is none. */
+  /** How long ago it was last asked for these values; `undefined` where it was not. */
   readonly replacingForMs: number | undefined;
   /** How often it was asked since the values changed, this time included. */
   readonly asked: number;
@@ -129,7 +130,7 @@ export interface RestartAsked {
   readonly overlapping: boolean;
   /** An update of the app has failed since it was last restarted, so that nobody can tell what it took of it. */
   readonly afterFailure: boolean;
-  /** Ticks that were killed, and answers that were lost, since then. */
+  /** Ticks that were killed or said that the app was not served, and answers that were lost, since then. */
   readonly setbacks: number;
 }
 
@@ -161,8 +162,8 @@ export type Observation =
   | RefreshTokenSpent
   | HourPassed;
 
-/** As long as the platform may take to replace replicas before it is asked once more; it tells times in whole seconds. */
-const patienceMs = 10 * 60_000 - 1_000;
+/** The platform has 10 minutes to replace replicas before it is asked once more; less a minute, for what is noted late. */
+const patienceMs = 9 * 60_000;
 /** Key Vault takes so many new versions in 10 seconds. */
 const mostCreates = 300;
 
@@ -305,7 +306,7 @@ export function oneEventPerRotation({ events }: TickEnded): string | undefined {
 
 /** A tick that nothing stands in the way of leaves nothing to do. */
 export function recoveredAtOnce({ clear, outputs, consumers }: TickEnded): string | undefined {
-  const bad = clear ? outputs.filter(({ state }) => state !== "good" && state !== "latest") : [];
+  const bad = clear ? outputs.filter(({ state, latest }) => state !== "good" && !latest) : [];
   if (bad.length > 0) {
     return `left ${bad.map(({ output, state }) => `${output} ${state}`).join(", ")}`;
   }

@@ -28,7 +28,17 @@ export class LeaseModel {
       instance.call({ service: "leases", operation, target: container.host }, effect).catch(mapped);
     return {
       hold: async (name, context, work) => {
-        const holding = await ask("acquire", () => this.#take(name, instance));
+        let taken: Holding | undefined;
+        const holding = await ask("acquire", () => {
+          taken = this.#take(name, instance);
+          return taken;
+        }).catch((error: unknown) => {
+          // Taken, and nobody knows: nobody renews it.
+          if (taken !== undefined) {
+            taken.endedAt = this.#world.clock.now();
+          }
+          throw error;
+        });
         if (holding === undefined) {
           throw new RotatorError(leaseProblems.LeaseHeld, { facts: { lease: name } });
         }
@@ -48,7 +58,7 @@ export class LeaseModel {
     if (known !== undefined && known.instance !== instance && !this.#hasRunOut(known)) {
       return undefined;
     }
-    const holding = { instance, endedAt: undefined };
+    const holding: Holding = { instance, endedAt: undefined };
     this.#holdings.set(name, holding);
     return holding;
   }

@@ -73,7 +73,11 @@ export class Observer implements Watcher {
   #needy: ReadonlySet<OutputConfiguration> = new Set();
   /** What this tick wrote only because another output needed it. */
   #comeAlong: { rotation: ReadyRotation; output: OutputConfiguration; token: string | undefined }[] = [];
-  readonly #asked = new Map<AppModel, { times: number; setbacksBefore: number; changedAt: number }>();
+  /** Since the rotator last gave the app another value: how often it asked for a restart, and when last. */
+  readonly #asked = new Map<
+    AppModel,
+    { times: number; at: number; setbacksBefore: number; failures: number; changedAt: number }
+  >();
   readonly #restartedAt = new Map<AppModel, number>();
   #kills = 0;
   #ticksOfHour = 0;
@@ -136,12 +140,21 @@ export class Observer implements Watcher {
     if (run.by === "person") {
       return;
     }
+    for (const { name, properties } of run.events) {
+      if (name === "ConsumerFailed") {
+        const app = this.#world.findApp(properties.consumer);
+        const asked = app && this.#asked.get(app);
+        if (asked !== undefined) {
+          asked.failures += 1;
+        }
+      }
+    }
     const clear = new Set<string>();
     const events = Map.groupBy(run.events.filter(isOutcome), ({ properties }) => properties.rotation);
     for (const rotation of this.#configuration?.rotations ?? []) {
       const observed = this.#tickOf(rotation.name, run, events.get(rotation.name) ?? []);
       this.#judge(rotation.name, observed);
-      if (observed.clear && observed.outputs.every(({ state }) => state !== "latest")) {
+      if (observed.clear && observed.outputs.every(({ latest }) => !latest)) {
         clear.add(rotation.name);
       }
       for (const consumer of observed.consumers) {
@@ -213,8 +226,20 @@ export class Observer implements Watcher {
       paused: this.#isPaused(rotation, now),
       neededByOther: needed,
       forced: run.by === "person",
-      disturbed: vault.touchedAt(name) >= run.startedAt || this.#isOverlapping(run.startedAt),
-      refreshTokenStored: refreshToken === undefined || this.#world.isStored(refreshToken),
+      disturbed:
+        this.#isOverlapping(run.startedAt) ||
+        rotation.outputs.some(
+          (each) => this.#world.vault(each.vault).touchedAt(each.secret) >= run.startedAt,
+        ),
+      refreshTokenStored:
+        refreshToken === undefined ||
+        this.#world.isStored(refreshToken) ||
+        // Somebody has signed in meanwhile: theirs stays.
+        this.#obstacles
+          .refreshTokens(rotation)
+          .some(
+            ({ reference: kept }) => this.#world.vault(kept.vault).touchedAt(kept.secret) >= run.startedAt,
+          ),
     });
   }
 
@@ -227,7 +252,20 @@ export class Observer implements Watcher {
     if (change.secrets !== undefined) {
       const after = new Map(app.resource.secrets.configured.map((secret) => [secret.name, secret]));
       const others = [...before].filter(([name]) => !app.fed.includes(name));
-      this.#asked.set(app, { times: 0, setbacksBefore: this.#setbacks(), changedAt: clock.now() });
+      const changed = app.fed.some((name) => {
+        const had = before.get(name);
+        return had === undefined || contentOf(had) !== app.configured(name);
+      });
+      if (changed) {
+        const now = clock.now();
+        this.#asked.set(app, {
+          times: 0,
+          at: now,
+          setbacksBefore: this.#setbacks(),
+          failures: 0,
+          changedAt: now,
+        });
+      }
       this.#judge(app.id, {
         kind: "appUpdated",
         consumer: app.id,
@@ -260,24 +298,28 @@ export class Observer implements Watcher {
     const isCurrent = ({ environment }: (typeof replicas)[number]) =>
       app.fed.every((name) => environment.get(name) === resource.secrets.valueOf(name));
     const current = replicas.filter(isCurrent);
-    const newest = Math.max(...current.map(({ createdAt }) => createdAt));
     const asked = this.#asked.get(app) ?? {
       times: 0,
+      at: Number.NEGATIVE_INFINITY,
       setbacksBefore: this.#setbacks(),
+      failures: 0,
       changedAt: Number.NEGATIVE_INFINITY,
     };
+    const now = this.#world.clock.now();
+    const replacingForMs = asked.times === 0 ? undefined : now - asked.at;
     asked.times += 1;
+    asked.at = now;
     this.#asked.set(app, asked);
     this.#countRestart(app);
     this.#judge(app.id, {
       kind: "restartAsked",
       consumer: app.id,
       old: replicas.length - current.length,
-      replacingForMs: current.length === 0 ? undefined : this.#world.clock.now() - newest,
+      replacingForMs,
       asked: asked.times,
       overlapping: this.#isOverlapping(),
       afterFailure: app.failedAt >= (this.#restartedAt.get(app) ?? Number.NEGATIVE_INFINITY),
-      setbacks: this.#setbacks() - asked.setbacksBefore,
+      setbacks: this.#setbacks() - asked.setbacksBefore + asked.failures,
     });
     this.#restartedAt.set(app, this.#world.clock.now());
     void this.#world.clock.sleep(replacingMs(app)).then(() => this.readers.look(app));
@@ -359,9 +401,10 @@ export class Observer implements Watcher {
       clear: !paused && !this.#obstacles.impede(rotation, run.startedAt, endedAt) && !isOverlapping,
       outputs: untouched.map((output) => ({
         output: output.secret,
-        state: this.#stateOf(rotation, output, startedBy, now),
+        ...this.#stateOf(rotation, output, startedBy, now),
       })),
-      consumers: isDisturbed ? [] : this.#consumersOf(rotation, run.startedAt, endedAt),
+      // What a paused rotation feeds is left alone too.
+      consumers: isDisturbed || paused ? [] : this.#consumersOf(rotation, run.startedAt, endedAt),
       writtenInVain: (isDisturbed ? [] : this.#comeAlong)
         .filter((written) => written.rotation === rotation)
         .filter(({ token }) => !rotation.outputs.every((output) => this.#tokenOf(output) === token))
@@ -369,6 +412,7 @@ export class Observer implements Watcher {
       // Where a fallback has made the rotation fresh, the next renewal stores it.
       refreshTokenLost:
         !isFresh &&
+        !paused &&
         refreshTokens.some(
           ({ provider, stored, vaultWorks }) =>
             !stored && vaultWorks(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
@@ -381,31 +425,32 @@ export class Observer implements Watcher {
     output: OutputConfiguration,
     tickStartedAt: number,
     now: number,
-  ): OutputState["state"] {
+  ): Pick<OutputState, "state" | "latest"> {
     const current = this.#world.vault(output.vault).current(output.secret);
     if (current === undefined) {
-      return "missing";
+      return { state: "missing", latest: false };
     }
     const held = heldIn(this.#world, current, rotation.name);
     if (held === undefined) {
-      return "foreign";
+      return { state: "foreign", latest: false };
     }
     if (!current.enabled) {
-      return "disabled";
+      return { state: "disabled", latest: false };
     }
     if (held.recordedExpiry <= now) {
-      return "expired";
-    }
-    if (held.recordedExpiry - rotation.floorMs <= tickStartedAt) {
-      return "endangered";
+      return { state: "expired", latest: false };
     }
     if (current.tags?.[tagNames.spec] !== output.spec) {
-      return "outdated";
+      return { state: "outdated", latest: false };
     }
     if (latestDue(held, rotation) > tickStartedAt) {
-      return "good";
+      return { state: "good", latest: false };
     }
-    return this.#obstacles.isLatest(rotation, current) ? "latest" : "overdue";
+    const isEndangered = held.recordedExpiry - rotation.floorMs <= tickStartedAt;
+    return {
+      state: isEndangered ? "endangered" : "overdue",
+      latest: this.#obstacles.isLatest(rotation, current),
+    };
   }
 
   #consumersOf(rotation: ReadyRotation, from: number, to: number): ConsumerFacts[] {
@@ -419,8 +464,8 @@ export class Observer implements Watcher {
       if (heldIn(this.#world, current, rotation.name) === undefined) {
         return [];
       }
-      if (app.revertedAt >= this.#changedAt(app)) {
-        // Not noticed: the rotator goes by its notes at the app, and those are still there.
+      if (Math.max(app.revertedAt, app.failedAt) >= this.#changedAt(app)) {
+        // Neither is noticed in full: the rotator goes by its notes at the app, and those are still there.
         return [];
       }
       const value = current.value.reveal();
@@ -508,7 +553,7 @@ export class Observer implements Watcher {
   }
 
   /**
-   * When the rotator last gave the app a value. An app that was asked to restart in vain, twice, is left alone from then
+   * When the rotator last gave the app another value. An app that was asked to restart in vain, twice, is left alone from then
    * on; and one that somebody else gave the old value back is not noticed.
    */
   #changedAt(app: AppModel): number {

@@ -180,6 +180,7 @@ export class Simulation {
     this.observer.runBegan(run);
     await runTick(engine, rotations, { deadlineMs, force: true });
     this.observer.runEnded(run);
+    instance.kill();
   }
 
   /**

@@ -1,5 +1,4 @@
 import {
-  chmod,
   lstat,
   mkdir,
   open,
@@ -7,6 +6,7 @@ import {
   readlink,
   rename,
   rm,
+  rmdir,
   stat,
   symlink,
   unlink,
@@ -16,7 +16,6 @@ import {
 export interface FileSystem
   extends Pick<
     typeof import("node:fs/promises"),
-    | "chmod"
     | "lstat"
     | "mkdir"
     | "open"
@@ -24,6 +23,7 @@ export interface FileSystem
     | "readlink"
     | "rename"
     | "rm"
+    | "rmdir"
     | "stat"
     | "symlink"
     | "unlink"
@@ -37,7 +37,6 @@ export interface FileSystem
 export function machineFileSystem(options: { readonly sharedDirectories?: boolean } = {}): FileSystem {
   const [uid, gid] = [process.geteuid?.(), process.getegid?.()];
   return {
-    chmod,
     lstat,
     mkdir,
     open,
@@ -45,6 +44,7 @@ export function machineFileSystem(options: { readonly sharedDirectories?: boolea
     readlink,
     rename,
     rm,
+    rmdir,
     stat,
     symlink,
     unlink,

@@ -202,7 +202,7 @@ async function writeSession(
     security_token_file: join(path, sessionFiles.token),
   };
   // First what the profile refers to, then the profile.
-  const files = await replaceTogether(path, session.files, { fs, directoryMode: 0o700 });
+  const files = await replaceTogether(path, session.files, fs);
   const configuration = join(dirname(dirname(path)), "config");
   const merged = await replaceFile(configuration, (existing) => mergeProfile(existing, profile, settings), {
     fs,

@@ -92,7 +92,7 @@ function ociSettings({ output }: ReadableFile, path: string, files: readonly Rea
       OCI_CONFIG_FILE: path,
       OCI_CLI_AUTH: "security_token",
       ...(typeof profile === "string" ? { OCI_CLI_PROFILE: profile } : {}),
-      // The driver's files can be read by everybody in the pod, and by nobody else.
+      // The driver's files are behind symbolic links, which the CLI takes for files that everybody may read.
       OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING: "True",
     },
     notes: [

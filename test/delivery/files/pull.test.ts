@@ -7,7 +7,8 @@ import ini from "ini";
 import { parseConfiguration } from "../../../src/config/parse.ts";
 import { tagNames } from "../../../src/core/tags.ts";
 import { type PulledFile, pullFiles } from "../../../src/delivery/files/pull.ts";
-import { targetsOf } from "../../../src/delivery/files/targets.ts";
+import { readerEnvironment } from "../../../src/delivery/files/readerEnvironment.ts";
+import { type PullTarget, targetsOf } from "../../../src/delivery/files/targets.ts";
 import { RotatorError } from "../../../src/errors.ts";
 import { SecretValue } from "../../../src/secretValue.ts";
 import { epoch, hours, minutes, vault } from "../../builders.ts";
@@ -164,6 +165,11 @@ describe("an OCI session", () => {
       assert.equal((await stat(join(host.home, ".oci"))).mode & 0o777, 0o700);
       const [again] = await host.pull([{ ...session, ...fields }]);
       assert.equal(again?.changed, false);
+      assert.deepEqual(readerEnvironment([again?.target as PullTarget]), {
+        OCI_CLI_CONFIG_FILE: join(host.home, ".oci/config"),
+        OCI_CLI_PROFILE: "MINE",
+        OCI_CLI_AUTH: "security_token",
+      });
     });
   }
 

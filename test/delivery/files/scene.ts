@@ -20,7 +20,6 @@ export function randomText(): string {
 }
 
 const calls = [
-  "chmod",
   "lstat",
   "mkdir",
   "open",
@@ -28,6 +27,7 @@ const calls = [
   "readlink",
   "rename",
   "rm",
+  "rmdir",
   "stat",
   "symlink",
   "unlink",
