@@ -74,7 +74,8 @@ test("time enters through the clock alone", () => {
     // In comments and in text that is sent to a browser it is no code of ours.
     .filter(
       ({ file, text }) =>
-        /^(?!\s*(\/\/|\/?\*)).*(\bDate\.now\(\)|\bnew Date\(\))/m.test(text) && !/page\/script\.ts$/.test(file),
+        /^(?!\s*(\/\/|\/?\*)).*(\bDate\.now\(\)|\bnew Date\(\))/m.test(text) &&
+        !/page\/script\.ts$/.test(file),
     );
   assert.deepEqual(
     readers.map(({ file }) => file),

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { safeFetch } from "../oauth/safeFetch.ts";
 import { SecretValue } from "../secretValue.ts";
 import type { EmbeddedAzure } from "./azure.ts";
+import { startBlobs } from "./blobs.ts";
 import { startContainerApps } from "./containerApps.ts";
 import { startDatabricks } from "./databricks.ts";
 import type { EmbeddedContainerApp } from "./embeddedContainerApp.ts";
@@ -93,6 +94,7 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
     azure.vault.secrets.set(name, clientSecret.reveal());
   }
   await signInToOneDrive(azure, microsoft);
+  const blobs = await startBlobs(azure, azure.issuer);
   const ingestion = await startIngestion(azure, azure.issuer, { clientId: identity.clientId });
   const resourceManager = await startContainerApps(azure, azure.issuer, { vaults: azure.vaults.values() });
   const appId = `${resourceGroup}/providers/Microsoft.App/containerApps/postgres-mcp`;
@@ -116,6 +118,7 @@ export async function startSample(azure: EmbeddedAzure): Promise<Sample> {
     environment: {
       AZURE_RESOURCE_MANAGER_URL: resourceManager.url,
       AZURE_AUTHORITY_HOST: microsoft.authorityHost,
+      LEASE_CONTAINER_URL: blobs.leaseContainerUrl,
       ...ingestion.environment,
     },
     configuration: sampleConfiguration({
