@@ -19,6 +19,13 @@ const io: Io = {
 process.exitCode = await run(process.argv.slice(2), io);
 
 function output(stream: NodeJS.WriteStream): Output {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") {
+      throw error;
+    }
+    // Whoever reads (`| head`) has seen enough: a watch ends too.
+    interrupted.abort();
+  });
   return {
     write: (text) => {
       stream.write(text);

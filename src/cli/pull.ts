@@ -1,11 +1,9 @@
 import { homedir } from "node:os";
-import { basename, dirname } from "node:path";
 import { composeStores } from "../compose.ts";
-import type { Configuration } from "../config/configuration.ts";
 import { machineFileSystem } from "../delivery/files/fileSystem.ts";
 import { type PullEnvironment, type PulledFile, pullFiles } from "../delivery/files/pull.ts";
 import { Receipts } from "../delivery/files/receipts.ts";
-import { type ServiceManager, serviceUnit } from "../delivery/files/serviceUnit.ts";
+import type { ServiceManager } from "../delivery/files/serviceUnit.ts";
 import { type PullTarget, type Targets, targetsOf } from "../delivery/files/targets.ts";
 import { watchFiles } from "../delivery/files/watch.ts";
 import { problems, RotatorError } from "../errors.ts";
@@ -14,6 +12,8 @@ import { printError } from "./errors.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import { paint } from "./paint.ts";
+import { Journal } from "./pullJournal.ts";
+import { printService } from "./pullService.ts";
 import { openConfiguration } from "./rotator.ts";
 import { table } from "./table.ts";
 import { shortDuration } from "./time.ts";
@@ -26,7 +26,7 @@ const pullCommandProblems = problems({
   },
 });
 
-interface PullOptions extends CommonOptions {
+export interface PullOptions extends CommonOptions {
   readonly watch?: boolean;
   /** Command line that is run after a change. */
   readonly exec?: string;
@@ -98,6 +98,9 @@ async function once(io: Io, options: PullOptions, all: Targets, puller: Puller):
 
 async function watch(io: Io, options: PullOptions, all: Targets, puller: Puller): Promise<ExitCode> {
   for (const { error } of all.blocked) {
+    if (all.targets.length === 0) {
+      throw error;
+    }
     printError(io, error);
   }
   const journal = new Journal(io, puller.receipts);
@@ -225,98 +228,3 @@ function cells(io: Io): (pulled: PulledFile) => string[] {
     expiresOn === undefined ? "" : shortDuration((expiresOn.getTime() - io.clock.now()) / 1000),
   ];
 }
-
-/** Says what a watch did, and each trouble once: when it begins and when it is over. */
-class Journal {
-  readonly #io: Io;
-  readonly #receipts: Receipts;
-  readonly #troubles = new Map<PullTarget, string>();
-
-  constructor(io: Io, receipts: Receipts) {
-    this.#io = io;
-    this.#receipts = receipts;
-  }
-
-  async note(pulled: readonly PulledFile[]): Promise<void> {
-    for (const each of pulled) {
-      await (each.error === undefined ? this.#noteSuccess(each) : this.#noteTrouble(each, each.error));
-    }
-  }
-
-  #noteSuccess({ target, changed, expiresOn }: PulledFile): void {
-    const isOver = this.#troubles.delete(target);
-    if (changed || isOver) {
-      const until = expiresOn === undefined ? "" : `, good until ${expiresOn.toISOString()}`;
-      const what = changed ? "written" : "unchanged; the trouble is over";
-      this.#io.stdout.write(`${this.#now()} ${target.rotation}: ${target.path} ${what}${until}\n`);
-    }
-  }
-
-  async #noteTrouble({ target }: PulledFile, error: RotatorError): Promise<void> {
-    if (this.#troubles.get(target) === error.code) {
-      return;
-    }
-    this.#troubles.set(target, error.code);
-    const expiresOn = (await this.#receipts.find(target))?.expiresOn;
-    const until = expiresOn === undefined ? "" : `, with a token until ${new Date(expiresOn).toISOString()}`;
-    this.#io.stderr.write(`${this.#now()} ${target.rotation}: ${target.path} stays as it is${until}\n`);
-    printError(this.#io, error);
-  }
-
-  #now(): string {
-    return new Date(this.#io.clock.now()).toISOString();
-  }
-}
-
-function printService(
-  io: Io,
-  { exec: command, json, sharedDirectories }: PullOptions,
-  manager: ServiceManager,
-  { file }: Configuration,
-  names: readonly string[],
-): void {
-  const program = [process.execPath, process.argv[1] ?? ""];
-  const {
-    unit,
-    file: unitFile,
-    start,
-  } = serviceUnit(manager, {
-    name: (names.length === 0 ? basename(dirname(file)) : names.join("-")).replace(/[^\w-]/g, "-"),
-    command: [
-      ...program,
-      "pull",
-      ...names,
-      "--watch",
-      "--config",
-      file,
-      ...(sharedDirectories ? ["--shared-directories"] : []),
-      ...(command === undefined ? [] : ["--exec", command]),
-    ],
-    environment: Object.fromEntries(
-      handedOn.flatMap((name) => {
-        const value = io.environment[name];
-        return value === undefined || value === "" ? [] : [[name, value]];
-      }),
-    ),
-  });
-  if (json) {
-    printJson(io, { unit, file: unitFile, start });
-    return;
-  }
-  io.stdout.write(unit);
-  const commands = start.map((line) => `  ${line}\n`).join("");
-  io.stderr.write(`Write this to ${unitFile}, then:\n${commands}`);
-}
-
-/** What the command needs of the environment that it is run in now; nothing of it is secret. */
-const handedOn = [
-  "PATH",
-  "KEY_VAULT_URL",
-  "AZURE_CLIENT_ID",
-  "AZURE_TENANT_ID",
-  "AZURE_TOKEN_CREDENTIALS",
-  "AZURE_AUTHORITY_HOST",
-  "AZURE_CONFIG_DIR",
-  "NODE_EXTRA_CA_CERTS",
-  "XDG_STATE_HOME",
-];

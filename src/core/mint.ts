@@ -30,6 +30,9 @@ export const mintProblems = problems({
   },
 });
 
+/** Of the time that the first source has for its retries. Several together must come to their end before the tick does. */
+const fallbackShare = 0.25;
+
 /** How long one try may take before it is given up: a provider that hangs must not eat the tick. */
 const tryTimeoutMs = 30_000;
 
@@ -64,15 +67,19 @@ export class TickMint {
   }
 
   /**
-   * The token of the first source that mints one that passes the checks.
+   * The token of the first source that mints one that passes the checks. A fallback has some time of its own for its
+   * retries, also where those of the source before it have used up the time that there was.
    * @throws RotatorError of the first source, when none does.
    */
   async mint(rotation: Rotation, forced: boolean, context: CallContext): Promise<Minted> {
+    const { clock } = this.#dependencies;
+    const fallbackBudgetMs = fallbackShare * (context.giveUpAt - clock.now());
     const passedOver: RotatorError[] = [];
     for (const [position, binding] of rotation.sources.entries()) {
       try {
-        const token = await this.#askOnce(binding, forced, context);
-        checkToken(token, binding, rotation.checks, this.#dependencies.clock.now());
+        const giveUpAt = Math.max(context.giveUpAt, clock.now() + fallbackBudgetMs);
+        const token = await this.#askOnce(binding, forced, { ...context, giveUpAt });
+        checkToken(token, binding, rotation.checks, clock.now());
         return { token, kind: binding.kind, position, passedOver };
       } catch (error) {
         context.signal.throwIfAborted();

@@ -31,7 +31,7 @@ export async function checkVaults(options: VaultsToCheck): Promise<Check[]> {
         options,
       ),
     ),
-    ...secretsToRead(ready).map((secret) => checkReading(secret, options)),
+    ...secretsToRead(ready, configuration.vault).map((secret) => checkReading(secret, options)),
   ]);
   return checks.flat();
 }
@@ -86,23 +86,30 @@ function writing(
   return { check: `write ${name}`, state: "ok", message: `${untried}; the rotator last did at ${last}.` };
 }
 
+interface SecretToRead extends SecretReference {
+  /** What to do where it is missing and that is no fault yet; `undefined` where somebody must store it. */
+  readonly whenMissing: string | undefined;
+}
+
+function signIn(rotation: string): string {
+  return `A refresh token comes from \`token-rotator login ${rotation}\`; a key pair is made by the first tick.`;
+}
+
 /** Everything whose value is read: what sources need, and outputs that are pushed into apps. */
-function secretsToRead(
-  rotations: readonly ReadyRotation[],
-): readonly (SecretReference & { kept: boolean })[] {
-  const secrets = rotations.flatMap(({ sources, outputs, consumers }) => [
+function secretsToRead(rotations: readonly ReadyRotation[], defaultVault: string): readonly SecretToRead[] {
+  const secrets = rotations.flatMap(({ name, sources, outputs, consumers }): SecretToRead[] => [
     ...sources.flatMap(({ kind, options }) =>
       pluginOf(registries.sources, kind)
         .secrets(options)
         .map(({ path, reference, access }) => ({
           secret: reference.secret,
-          vault: vaultAt(options, path) ?? outputs[0]?.vault ?? "",
-          kept: access === "keep",
+          vault: vaultAt(options, path) ?? defaultVault,
+          whenMissing: access === "keep" ? signIn(name) : undefined,
         })),
     ),
     ...outputs
       .filter(({ secret }) => consumers.some(({ output, mode }) => output === secret && mode === "value"))
-      .map(({ secret, vault }) => ({ secret, vault, kept: true })),
+      .map(({ secret, vault }) => ({ secret, vault, whenMissing: "The first tick makes it." })),
   ]);
   return [...new Map(secrets.map((each) => [`${each.vault}/${each.secret}`.toLowerCase(), each])).values()];
 }
@@ -117,9 +124,8 @@ function vaultAt(options: object, path: readonly string[]): string | undefined {
   return (reference as { vault?: string } | undefined)?.vault;
 }
 
-/** @param kept whether the rotator itself writes the secret, so that it need not be there yet. */
 async function checkReading(
-  { secret, vault, kept }: SecretReference & { readonly kept: boolean },
+  { secret, vault, whenMissing }: SecretToRead,
   { storeOf, principal, context }: VaultsToCheck,
 ): Promise<Check> {
   const check = `read ${vaultName(vault)}/${secret}`;
@@ -128,8 +134,8 @@ async function checkReading(
     if (stored !== undefined) {
       return { check, state: "ok", message: "May read its value." };
     }
-    return kept
-      ? { check, state: "warn", message: "May read it, but it is not there yet; what keeps it makes it." }
+    return whenMissing !== undefined
+      ? { check, state: "warn", message: "May read it, but it is not there yet.", remedy: whenMissing }
       : {
           check,
           state: "fail",

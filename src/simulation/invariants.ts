@@ -99,7 +99,7 @@ export interface TickEnded {
   readonly clear: boolean;
   readonly outputs: readonly OutputState[];
   readonly consumers: readonly ConsumerFacts[];
-  /** Outputs that got a version only for the sake of another one, which then did not get the same token. */
+  /** Outputs that again got a version only for the sake of another one, which again did not get the same token. */
   readonly writtenInVain: readonly string[];
   /** The instance that was given the newest refresh token is alive, the vault works, and it is not stored. */
   readonly refreshTokenLost: boolean;

@@ -72,7 +72,9 @@ export class Observer implements Watcher {
   /** Outputs that had a reason of their own to be written when the latest run began; of rotations with several only. */
   #needy: ReadonlySet<OutputConfiguration> = new Set();
   /** What this tick wrote only because another output needed it. */
-  #comeAlong: { rotation: ReadyRotation; output: OutputConfiguration; token: string | undefined }[] = [];
+  #comeAlong: { rotation: ReadyRotation; output: OutputConfiguration }[] = [];
+  /** Outputs that were written so, and in vain, since the outputs of their rotation last held one token. */
+  readonly #inVain = new Map<string, ReadonlySet<string>>();
   /** Since the rotator last gave the app another value: how often it asked for a restart, and when last. */
   readonly #asked = new Map<
     AppModel,
@@ -211,7 +213,7 @@ export class Observer implements Watcher {
     const before = previous === undefined ? undefined : this.#factsOf(previous, rotation.name);
     const isDue = now >= dueFrom || before?.enabled !== true || before.spec !== facts.spec || !before.ours;
     if (!isDue && needed) {
-      this.#comeAlong.push({ rotation, output, token: facts.token });
+      this.#comeAlong.push({ rotation, output });
     }
     this.#judge(rotation.name, {
       kind: "written",
@@ -405,10 +407,7 @@ export class Observer implements Watcher {
       })),
       // What a paused rotation feeds is left alone too.
       consumers: isDisturbed || paused ? [] : this.#consumersOf(rotation, run.startedAt, endedAt),
-      writtenInVain: (isDisturbed ? [] : this.#comeAlong)
-        .filter((written) => written.rotation === rotation)
-        .filter(({ token }) => !rotation.outputs.every((output) => this.#tokenOf(output) === token))
-        .map(({ output }) => output.secret),
+      writtenInVain: this.#writtenInVain(rotation, isDisturbed),
       // Where a fallback has made the rotation fresh, the next renewal stores it.
       refreshTokenLost:
         !isFresh &&
@@ -418,6 +417,23 @@ export class Observer implements Watcher {
             !stored && vaultWorks(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
         ),
     };
+  }
+
+  /**
+   * Outputs that for the second time in a row got a version for the sake of another one that did not get the same token. Once
+   * may happen: which of them cannot be written shows only when it is tried.
+   */
+  #writtenInVain(rotation: ReadyRotation, isDisturbed: boolean): string[] {
+    const tokens = new Set(rotation.outputs.map((output) => this.#tokenOf(output)));
+    if (isDisturbed || tokens.size === 1) {
+      this.#inVain.delete(rotation.name);
+      return [];
+    }
+    const written = this.#comeAlong.filter((one) => one.rotation === rotation);
+    const before = this.#inVain.get(rotation.name) ?? new Set();
+    const again = written.filter(({ output }) => before.has(output.secret));
+    this.#inVain.set(rotation.name, new Set([...before, ...written.map(({ output }) => output.secret)]));
+    return again.map(({ output }) => output.secret);
   }
 
   #stateOf(

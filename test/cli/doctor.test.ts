@@ -124,6 +124,20 @@ describe("doctor", () => {
     );
   });
 
+  test("a refresh token that nobody has signed in for", async () => {
+    const source = {
+      kind: "oauth-refresh-token",
+      tenant: "consumers",
+      clientId: "mount",
+      scopes: ["offline_access"],
+      refreshToken: { secret: "refresh-token" },
+    };
+    const { exitCode, found } = await examine({ onedrive: { source, outputs: [{ secret: "onedrive" }] } });
+    assert.equal(exitCode, 0);
+    assert.equal(found("read 127/refresh-token").state, "warn");
+    assert.match(found("read 127/refresh-token").remedy ?? "", /`token-rotator login onedrive`/);
+  });
+
   test("an identity that gets no token: the rest is not tried, and not said to be well", async () => {
     const { exitCode, checks, found } = await examine(
       { app: plain },

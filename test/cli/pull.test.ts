@@ -117,6 +117,8 @@ describe("pull", () => {
     );
     assert.equal(broken.error.code, "RotationBlocked");
     assert.match(await read(".pgpass"), /first/);
+    await configure({ broken: { ...pgpassRotation, margin: "soon" } });
+    assert.equal((await run(["pull", "--watch"])).exitCode, 2, "there is nothing to watch");
   });
 
   test("runs the command for each change once, and again where it has failed", async () => {

@@ -203,6 +203,21 @@ const inRotation: readonly (readonly [string, object, Told])[] = [
       ["InvalidValue", "files[2]"],
     ],
   ],
+  [
+    "files that would leave their place",
+    {
+      files: [
+        { kind: "oci-session", bundle: "token", profile: "../../x" },
+        { kind: "file", output: "token", path: "~/a\nb" },
+        { kind: "pgpass", output: "token", path: "a/" },
+      ],
+    },
+    [
+      ["InvalidValue", "files[0].profile"],
+      ["InvalidValue", "files[1].path"],
+      ["InvalidValue", "files[2].path"],
+    ],
+  ],
   ["a literal token", { source: { kind: "plain", scope: jwt } }, [["LiteralSecret", "source.scope"]]],
   [
     "a literal token where a reference belongs",

@@ -541,6 +541,30 @@ describe("failures", () => {
 });
 
 describe("fallback", () => {
+  test("a fallback is tried again too, after the retries of the first source have taken all their time", async () => {
+    const engine = new TestEngine();
+    const broken = aSource(
+      async () => {
+        throw failing("LeaseStoreUnavailable", true);
+      },
+      { key: "primary" },
+    );
+    let tries = 0;
+    const flaky = aSource(
+      async () => {
+        tries += 1;
+        if (tries < 6) {
+          throw failing("ProviderUnavailable", true);
+        }
+        return aToken({ expiresOn: new Date(engine.clock.now() + hours) });
+      },
+      { key: "secondary" },
+    );
+    const { rotations } = await engine.tick([aRotation({ sources: [broken, flaky] })]);
+    assert.equal(rotations[0]?.outcome, "Rotated");
+    assert.equal(tries, 6);
+  });
+
   test("the first source that mints wins, and its use is told", async () => {
     const engine = new TestEngine();
     const broken = aSource(

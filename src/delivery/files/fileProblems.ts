@@ -12,7 +12,8 @@ export const fileProblems = problems({
   DirectoryNotOwned: {
     message:
       "A directory on the way to the file belongs to somebody else, who could put another file in its place.",
-    remedy: "Run this as the owner of the directory, or choose another path.",
+    remedy:
+      "Run this as the owner of the directory, choose another path, or say --shared-directories where the owner may read the tokens too.",
     retryable: false,
   },
   LinkNotOwned: {
