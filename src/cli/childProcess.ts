@@ -16,15 +16,20 @@ export async function runInPlace(io: Io, program: string, args: readonly string[
     }
   };
   // Before there is a child: a signal that came in between would end this process and leave the child behind.
+  // And instead of our own listeners: with those, the second Ctrl-C in the child would end this process.
+  const own = forwarded.map((signal) => [signal, process.listeners(signal)] as const);
   for (const signal of forwarded) {
-    process.on(signal, forward);
+    process.removeAllListeners(signal).on(signal, forward);
   }
   try {
     child = spawn(program, args, { stdio: "inherit", cwd: io.directory, env: { ...io.environment } });
     return await ended(child);
   } finally {
-    for (const signal of forwarded) {
+    for (const [signal, listeners] of own) {
       process.removeListener(signal, forward);
+      for (const listener of listeners) {
+        process.on(signal, listener);
+      }
     }
   }
 }

@@ -59,7 +59,7 @@ function printEnvironment(io: Io, options: LocalOptions, { environment }: Embedd
   );
 }
 
-export function untilAborted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     if (signal.aborted) {
       done();

@@ -11,7 +11,8 @@ import type { Ingestion } from "../local/ingestion.ts";
 import { sampleLifetimeSeconds, sampleTickSeconds, startSample } from "../local/sample.ts";
 import type { ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
-import { type LocalOptions, untilAborted } from "./local.ts";
+import { openLiveText } from "./liveText.ts";
+import type { LocalOptions } from "./local.ts";
 import { LocalMounts, mountedText } from "./localMounts.ts";
 import { openRotator } from "./rotator.ts";
 import { statusTable } from "./statusTable.ts";
@@ -105,8 +106,7 @@ async function live(
       "",
     ].join("\n"),
   );
-  const { createLogUpdate } = await import("log-update");
-  const draw = io.stdout.isTerminal ? createLogUpdate(process.stdout) : io.stdout.write;
+  using table = await openLiveText(io.stdout);
   const ended = host.exited.then(() => "exited" as const);
   let mounted = "";
   let polledAt = Number.NEGATIVE_INFINITY;
@@ -115,18 +115,18 @@ async function live(
       polledAt = io.clock.now();
       mounted = mountedText(await mounts.poll());
     }
-    draw(statusTable(io.stdout, await status(), io.clock.now()) + mounted + arrived(telemetry));
+    table.show(statusTable(io.stdout, await status(), io.clock.now()) + mounted + arrived(telemetry));
     const pause = io.stdout.isTerminal ? 1_000 : sampleTickSeconds * 1_000;
     const next = await Promise.race([
       ended,
       io.clock.sleep(pause, io.signal).catch(() => "aborted" as const),
     ]);
-    if (next === "exited") {
+    // A terminal sends Ctrl-C to the host's process too.
+    if (next === "exited" && !io.signal.aborted) {
       io.stderr.write("The functions host has ended by itself.\n");
       return 1;
     }
   }
-  await untilAborted(io.signal);
   return 0;
 }
 
@@ -145,7 +145,8 @@ function statusReader(
   // @azure/identity reads these two from the real environment and from nowhere else.
   Object.assign(process.env, environment);
   const rotator = openRotator({ ...io, environment }, { config: file });
-  return async () => (await rotator).status({ signal: io.signal });
+  // Without the signal: Ctrl-C ends the table, and to be in the middle of a look is no failure then.
+  return async () => (await rotator).status();
 }
 
 function eventOf({ category, message }: FunctionsHostLog): LoggedEvent | undefined {

@@ -4,8 +4,19 @@ import type { Io, Output } from "./io.ts";
 import { run } from "./program.ts";
 
 const interrupted = new AbortController();
-process.once("SIGINT", () => interrupted.abort());
-process.once("SIGTERM", () => interrupted.abort());
+for (const [signal, exitCode] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  // Not `once`: the package that gives a live table's terminal its cursor back ends the process by the signal as soon as
+  // nobody else listens, and nothing would be stopped in order.
+  process.on(signal, () => {
+    if (interrupted.signal.aborted) {
+      process.exit(exitCode);
+    }
+    interrupted.abort();
+  });
+}
 
 const io: Io = {
   environment: process.env,

@@ -203,6 +203,35 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
     () => import("./doctor.ts"),
   ).addHelpText("after", examples("doctor", "doctor --json"));
 
+  const collect = (value: string, before: readonly string[]) => [...before, value];
+  define(
+    "simulate",
+    "run the rotations through virtual time, with faults, and show what their readers would see",
+    () => import("./simulate.ts"),
+  )
+    .option("--days <number>", "virtual days", "30")
+    .option("--year", "365 days")
+    .option("--seed <number>", "decides when what goes wrong; equal seeds, equal runs", "1")
+    .option(
+      "--outage <place:duration>",
+      "identity, vault, provider, apps or timer out of order for so long, once a day (`vault:30m/7d`: once a week)",
+      collect,
+      [],
+    )
+    .option("--ticks-lost <percent>", "ticks that never happen", "0%")
+    .option("--ticks-killed <percent>", "ticks in which the process is killed", "0%")
+    .option("--calls-failed <percent>", "calls that fail once", "0%")
+    .option("--clock-skew <duration>", "how far the function app's clock may be off")
+    .option("--chaos", "all that people and platforms do: deleted secrets, crashing apps, silent timers")
+    .addHelpText(
+      "after",
+      examples(
+        "simulate",
+        "simulate --year --outage identity:2h --ticks-lost 30%",
+        "simulate --chaos --seed 7",
+      ),
+    );
+
   define("local", "boot an Azure on this machine, for any Azure SDK", () => import("./local.ts"))
     .option("--functions", "run the deployed functions on it too, for a sample configuration")
     .option("--once", "with --functions: one tick, its result, and the end")

@@ -6,6 +6,7 @@ import type { Rotator } from "../rotator.ts";
 import { errorText, printError } from "./errors.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
+import { openLiveText } from "./liveText.ts";
 import { openRotator } from "./rotator.ts";
 import { statusTable } from "./statusTable.ts";
 
@@ -37,11 +38,7 @@ async function once(io: Io, options: StatusOptions, rotator: Rotator): Promise<E
 
 /** A live table at a terminal; elsewhere, one table (or JSON document) after the other. */
 async function watch(io: Io, options: StatusOptions, rotator: Rotator): Promise<ExitCode> {
-  const { createLogUpdate } = await import("log-update");
-  const live =
-    io.stdout.isTerminal && !options.json
-      ? createLogUpdate(process.stdout)
-      : (text: string) => io.stdout.write(text);
+  using live = await openLiveText(options.json ? { ...io.stdout, isTerminal: false } : io.stdout);
   let code: ExitCode = 0;
   while (!io.signal.aborted) {
     try {
@@ -50,7 +47,7 @@ async function watch(io: Io, options: StatusOptions, rotator: Rotator): Promise<
       code = exitCode(rows);
       const problems = blockingProblems(survey).map((error) => errorText(io.stdout, error));
       const table = () => [statusTable(io.stdout, rows, io.clock.now()), ...problems].join("");
-      live(options.json ? `${JSON.stringify(rows)}\n` : table());
+      live.show(options.json ? `${JSON.stringify(rows)}\n` : table());
     } catch (error) {
       if (io.signal.aborted) {
         break;

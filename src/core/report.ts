@@ -19,7 +19,7 @@ export function reportTick(
   { pastDue = false, partial = false }: Pick<TickOptions, "pastDue" | "partial">,
 ): void {
   const now = engine.clock.now();
-  const say = (event: TelemetryEvent) => engine.telemetry.event(event, report.operation);
+  const say = (event: TelemetryEvent) => quietly(() => engine.telemetry.event(event, report.operation));
   for (const result of report.rotations) {
     say(rotationEvent(result, now));
     if (result.fallback !== undefined) {
@@ -42,6 +42,13 @@ export function reportTick(
   if (!partial) {
     say({ name: "TickCompleted", properties: heartbeat(engine, report, pastDue) });
   }
+}
+
+/** By its contract a sink does not throw. One that does must not cost what is said after it, nor the tick its report. */
+function quietly(tell: () => void): void {
+  try {
+    tell();
+  } catch {}
 }
 
 function rotationEvent(result: RotationResult, now: number): TelemetryEvent {
@@ -103,9 +110,10 @@ function reportMetrics(engine: Engine, states: States, rotations: readonly Rotat
       const properties = { rotation: rotation.name, output: output.secret, vault: output.vault };
       if (state.properties.expiresOn !== undefined) {
         const value = secondsUntil(state.properties.expiresOn, now);
-        engine.telemetry.metric({ name: "SecondsToExpiry", value, properties });
+        quietly(() => engine.telemetry.metric({ name: "SecondsToExpiry", value, properties }));
       }
-      engine.telemetry.metric({ name: "SecretVersions", value: sequence(state.properties), properties });
+      const value = sequence(state.properties);
+      quietly(() => engine.telemetry.metric({ name: "SecretVersions", value, properties }));
     }
   }
 }

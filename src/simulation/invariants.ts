@@ -1,4 +1,4 @@
-import type { TelemetryEvent } from "../events.ts";
+import type { Outcome, TelemetryEvent } from "../events.ts";
 import type { Service } from "./faults.ts";
 
 /*
@@ -286,17 +286,23 @@ const grave: ReadonlySet<OutputState["state"]> = new Set([
 
 /** Whatever is wrong with a rotation when a tick ends is told by that tick. */
 export function failureReported({ events, paused, outputs, consumers }: TickEnded): string | undefined {
-  const bad = outputs.filter(({ state }) => grave.has(state));
+  // A token that was just published and lives for less than the floor is said in a warning, and by its metric.
+  const rotated = outcomeOf(events) === "Rotated";
+  const bad = outputs.filter(({ state }) => grave.has(state) && !(state === "endangered" && rotated));
   const told = events.some(({ name }) => name === "RotationFailed" || name === "SignInRequired");
   if (!told && !paused && bad.length > 0) {
     return `said nothing of ${bad.map(({ output, state }) => `${output} (${state})`).join(", ")}`;
   }
-  const fresh = events.some(({ properties }) => "outcome" in properties && properties.outcome === "Fresh");
+  const fresh = outcomeOf(events) === "Fresh";
   const left = [
     ...outputs.filter(({ state }) => state !== "good").map(({ output }) => output),
     ...consumers.filter(({ behind, old }) => behind || old).map(({ consumer }) => consumer),
   ];
   return fresh && !paused && left.length > 0 ? `called fresh: ${left.join(", ")}` : undefined;
+}
+
+function outcomeOf([event]: readonly TelemetryEvent[]): Outcome | undefined {
+  return event !== undefined && "outcome" in event.properties ? event.properties.outcome : undefined;
 }
 
 /** Every tick says what became of every rotation, once. */

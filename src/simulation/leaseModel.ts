@@ -7,6 +7,7 @@ import type { World } from "./world.ts";
 /** A blob's lease runs so long after its holder has renewed it for the last time. */
 const leaseMs = 30_000;
 const container = new URL("https://leases.blob.core.windows.net/leases");
+export const leasesTarget = container.host;
 
 interface Holding {
   readonly instance: Instance;
@@ -25,7 +26,7 @@ export class LeaseModel {
 
   of(instance: Instance): Leases {
     const ask = <T>(operation: string, effect: () => T) =>
-      instance.call({ service: "leases", operation, target: container.host }, effect).catch(mapped);
+      instance.call({ service: "leases", operation, target: leasesTarget }, effect).catch(mapped);
     return {
       hold: async (name, context, work) => {
         let taken: Holding | undefined;

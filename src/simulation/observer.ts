@@ -413,8 +413,8 @@ export class Observer implements Watcher {
         !isFresh &&
         !paused &&
         refreshTokens.some(
-          ({ provider, stored, vaultWorks }) =>
-            !stored && vaultWorks(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
+          ({ provider, stored, couldStore }) =>
+            !stored && couldStore(run.startedAt, endedAt) && provider.newest?.holder === run.instance,
         ),
     };
   }

@@ -4,6 +4,7 @@ import { pluginOf } from "../config/resolve.ts";
 import type { VaultVersion } from "../local/vaultSecrets.ts";
 import type { SecretReference } from "../ports.ts";
 import { identityTarget } from "./identityModel.ts";
+import { leasesTarget } from "./leaseModel.ts";
 import type { ProviderModel } from "./providerModel.ts";
 import type { World } from "./world.ts";
 
@@ -18,7 +19,8 @@ export interface KeptRefreshToken {
   readonly stored: boolean;
   /** The provider takes what the vault holds. */
   readonly accepted: boolean;
-  readonly vaultWorks: (from: number, to: number) => boolean;
+  /** Nothing kept it from being stored in that time. */
+  readonly couldStore: (from: number, to: number) => boolean;
 }
 
 /** What stands in the way of rotations: everything for which the rotator is not to blame. */
@@ -73,7 +75,8 @@ export class Obstacles {
           reference: kept,
           stored: held === provider.newest.text,
           accepted: provider.accepts(held),
-          vaultWorks: (from, to) =>
+          couldStore: (from, to) =>
+            !this.#touches("leases", leasesTarget, from, to) &&
             !this.#touches("vault", kept.vault, from, to) &&
             !this.#touches("identity", identityTarget, from, to),
         },
@@ -92,7 +95,7 @@ export class Obstacles {
       secretsOf(source).some(({ vault }) => this.#touches("vault", vault, from, to)) ||
       (kept !== undefined &&
         provider?.newest !== undefined &&
-        (this.#touches("leases", "leases.blob.core.windows.net", from, to) ||
+        (this.#touches("leases", leasesTarget, from, to) ||
           // Somebody has signed in while the tick ran.
           this.#world.vault(kept.vault).touchedAt(kept.secret) >= from ||
           !this.#accepted(provider, kept)))

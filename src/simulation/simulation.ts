@@ -31,6 +31,12 @@ export interface SimulationOptions {
   readonly actors?: readonly Actor[];
 }
 
+export interface RunOptions {
+  /** Told after every virtual hour how much of the time has passed, from 0 to 1. */
+  readonly onHour?: (share: number) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Something that happens by itself, beside the rotator: an outage, a person, another writer. */
 export type Actor = (simulation: Simulation) => Promise<void>;
 
@@ -45,7 +51,7 @@ export interface TimerFaults {
   readonly recycled?: number;
 }
 
-/** 2026-01-01T00:00:00Z, but for a Thursday's sake nothing depends on it. */
+/** Nothing depends on the date. */
 const startAt = Date.UTC(2026, 0, 1);
 const hourMs = 60 * 60_000;
 const deadlineMs = 4 * 60_000;
@@ -78,6 +84,10 @@ export class Simulation {
     this.observer.follow(configuration);
   }
 
+  get seed(): number | string {
+    return this.#options.seed;
+  }
+
   /** When it began and when it ends. Milliseconds since the epoch. */
   get startsAt(): number {
     return startAt;
@@ -99,17 +109,17 @@ export class Simulation {
     this.observer.follow(configuration);
   }
 
-  /** Lets all the time pass. `onHour` is told after every hour of it how much of it has passed, from 0 to 1. */
-  async run(onHour: (share: number) => void | Promise<void> = () => {}): Promise<void> {
+  /** Lets all the time pass, or what has passed when the signal aborts. */
+  async run({ onHour = () => {}, signal }: RunOptions = {}): Promise<void> {
     const { clock } = this.world;
     void this.#keepTime();
     for (const actor of this.#options.actors ?? []) {
       void actor(this);
     }
-    while (clock.now() < this.endsAt) {
+    while (clock.now() < this.endsAt && signal?.aborted !== true) {
       await clock.advance(Math.min(hourMs, this.endsAt - clock.now()));
       this.observer.hourPassed();
-      await onHour((clock.now() - startAt) / this.#options.durationMs);
+      onHour((clock.now() - startAt) / this.#options.durationMs);
     }
     this.observer.readers.end();
   }

@@ -20,7 +20,6 @@ export class VaultModel {
   readonly url: string;
   readonly secrets: VaultSecrets;
   readonly #world: World;
-  /** How many versions were ever made, by secret. */
   readonly #made = new Map<string, number>();
   readonly #touched = new Map<string, number>();
 
@@ -47,9 +46,9 @@ export class VaultModel {
     return this.#touched.get(name.toLowerCase()) ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** How many versions of the secret were ever made. */
-  made(name: string): number {
-    return this.#made.get(name.toLowerCase()) ?? 0;
+  /** How many versions were ever made, by the names of the secrets in lower case. */
+  get allMade(): ReadonlyMap<string, number> {
+    return this.#made;
   }
 
   /** `by`: the instance that writes; absent for a person. */
@@ -64,7 +63,7 @@ export class VaultModel {
     if (by === undefined) {
       this.#touch(name);
     }
-    const made = this.made(name) + 1;
+    const made = (this.#made.get(name.toLowerCase()) ?? 0) + 1;
     this.#made.set(name.toLowerCase(), made);
     if (made > keptVersions) {
       this.secrets.trim(name, keptVersions);

@@ -116,6 +116,10 @@ export class World {
     return [...this.#apps.values()];
   }
 
+  get vaults(): readonly VaultModel[] {
+    return [...this.#vaults.values()];
+  }
+
   findApp(id: string): AppModel | undefined {
     return this.#apps.get(id.toLowerCase());
   }

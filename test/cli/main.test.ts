@@ -13,3 +13,28 @@ test("a reader that has seen enough, as `| head` has, is no error", async () => 
   assert.equal(complaint, "");
   assert.equal(exitCode, 0);
 });
+
+test("a second Ctrl-C ends what the first one could not, also where a live table listens for signals too", async () => {
+  const main = new URL("../../src/cli/main.ts", import.meta.url).href;
+  const script = `
+    process.argv.push("--version");
+    await import(${JSON.stringify(main)});
+    // As the package that shows live tables does by way of another.
+    (await import("signal-exit")).onExit(() => {});
+    setInterval(() => {}, 1000);
+    process.once("SIGINT", () => console.log("first"));
+    console.log("ready");
+  `;
+  const cwd = new URL("../..", import.meta.url);
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", script, "main"], { cwd });
+  const lines: string[] = [];
+  child.stdout.setEncoding("utf8").on("data", (line: string) => {
+    lines.push(line);
+    if (/ready|first/.test(line)) {
+      child.kill("SIGINT");
+    }
+  });
+  const [exitCode, signal] = await once(child, "exit");
+  assert.match(lines.join(""), /ready\nfirst\n/);
+  assert.deepEqual([exitCode, signal], [130, null]);
+});

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
+import { runTick } from "../../src/core/engine.ts";
 import type { Rotation } from "../../src/core/rotation.ts";
 import { RotatorError } from "../../src/errors.ts";
-import type { MintContext, Token } from "../../src/ports.ts";
+import type { MintContext, Telemetry, Token } from "../../src/ports.ts";
 import { SecretValue } from "../../src/secretValue.ts";
 import { anOutput, aRotation, aSource, aToken, epoch, hours, minutes, vault } from "../builders.ts";
 import { TestEngine } from "../fakes/engine.ts";
@@ -606,6 +607,43 @@ describe("pausing", () => {
     assert.equal(rotations[0]?.outcome, "Paused");
     assert.equal(asked.length, 0);
     assert.deepEqual(engine.store.calls, ["inspect"]);
+  });
+});
+
+describe("a sink that throws, against its contract,", () => {
+  test("costs neither the report nor what is said after it", async () => {
+    const engine = new TestEngine();
+    const { source } = hourly(engine);
+    const heard: string[] = [];
+    const telemetry: Telemetry = {
+      event: ({ name }) => {
+        heard.push(name);
+        throw new TypeError("the sink is broken");
+      },
+      metric: ({ name }) => {
+        heard.push(name);
+        throw new TypeError("the sink is broken");
+      },
+      flush: async () => {},
+    };
+    const rotations = [
+      aRotation({ sources: [source] }),
+      aRotation({ name: "faulty", faults: ["x: is wrong"] }),
+    ];
+    const report = await engine.clock.run(
+      runTick({ ...engine, telemetry, storeOf: engine.storeOf }, rotations, { deadlineMs: 4 * minutes }),
+    );
+    assert.deepEqual(
+      report.rotations.map(({ outcome }) => outcome),
+      ["Rotated", "Blocked"],
+    );
+    assert.deepEqual(heard, [
+      "RotationSucceeded",
+      "RotationFailed",
+      "SecondsToExpiry",
+      "SecretVersions",
+      "TickCompleted",
+    ]);
   });
 });
 
