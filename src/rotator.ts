@@ -1,4 +1,5 @@
 import type { Configuration } from "./config/configuration.ts";
+import { unlessAborted } from "./core/deadline.ts";
 import type { Engine } from "./core/engine.ts";
 import { runTick } from "./core/engine.ts";
 import { markPaused } from "./core/pause.ts";
@@ -51,7 +52,10 @@ export class Rotator {
     const rotations = this.#named(names);
     const partial = rotations !== this.#rotations;
     const report = await runTick(this.#engine, rotations, { deadlineMs, partial, ...options });
-    await this.#engine.telemetry.flush(AbortSignal.timeout(flushMs));
+    const signal = AbortSignal.timeout(flushMs);
+    const flush = async () => this.#engine.telemetry.flush(signal);
+    // Whatever becomes of it: the work is done, and what was done is in the report.
+    await unlessAborted(signal, flush()).catch(() => {});
     return report;
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mock, test } from "node:test";
+import { test } from "node:test";
 import type { Configuration } from "../src/config/configuration.ts";
 import type { Telemetry } from "../src/ports.ts";
 import { Rotator } from "../src/rotator.ts";
@@ -17,29 +17,35 @@ const configuration: Configuration = {
   problems: [],
 };
 
-const flushes: Readonly<Record<string, Telemetry["flush"]>> = {
+/** `timeIsUp` aborts the signal that the flush was given. */
+const flushes: Readonly<Record<string, (timeIsUp: () => void) => Promise<void>>> = {
   "that is refused": async () => {
     throw new Error("the sink is down");
   },
   "that throws": () => {
     throw new Error("the sink is broken");
   },
-  "that never ends, whatever the signal says": () => new Promise(() => {}),
+  "that never ends, whatever the signal says": (timeIsUp) => {
+    setImmediate(timeIsUp);
+    return new Promise(() => {});
+  },
 };
 
 for (const [name, flush] of Object.entries(flushes)) {
-  test(`a flush of telemetry ${name} changes nothing about the tick`, async () => {
-    // The one signal on real time; it comes when everything else has come to rest.
+  test(`a flush of telemetry ${name} changes nothing about the tick`, async (t) => {
     const controller = new AbortController();
-    const timeout = mock.method(AbortSignal, "timeout", () => controller.signal);
-    setTimeout(() => controller.abort(), 20);
+    // The one signal on real time.
+    t.mock.method(AbortSignal, "timeout", () => controller.signal);
     const engine = new TestEngine();
-    const telemetry: Telemetry = { event: () => {}, metric: () => {}, flush };
+    const telemetry: Telemetry = {
+      event: () => {},
+      metric: () => {},
+      flush: () => flush(() => controller.abort()),
+    };
     const rotator = new Rotator(configuration, { ...engine, telemetry, storeOf: engine.storeOf }, [
       aRotation(),
     ]);
     const { rotations } = await engine.clock.run(rotator.tick());
-    timeout.mock.restore();
     assert.equal(rotations[0]?.outcome, "Rotated");
     assert.equal(engine.store.versions("app-token").length, 1);
   });

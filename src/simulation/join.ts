@@ -9,6 +9,7 @@ import { registries } from "../config/registries.ts";
 import { pluginOf } from "../config/resolve.ts";
 import type { ContainerAppOptions } from "../consumers/containerApp.ts";
 import { containerAppConsumer } from "../consumers/containerApp.ts";
+import type { AppHolder } from "../consumers/containerAppApi.ts";
 import { type ContainerAppJobOptions, containerAppJobConsumer } from "../consumers/containerAppJob.ts";
 import type { Engine } from "../core/engine.ts";
 import type { Rotation } from "../core/rotation.ts";
@@ -28,7 +29,8 @@ import type { World } from "./world.ts";
 export interface Replacements {
   readonly store?: (store: SecretStore) => SecretStore;
   readonly source?: (source: TokenSource, kind: string) => TokenSource;
-  readonly consumer?: (consumer: Consumer) => Consumer;
+  /** The way to an app. */
+  readonly holder?: (holder: AppHolder) => AppHolder;
   readonly rotation?: (rotation: Rotation) => Rotation;
   readonly telemetry?: (telemetry: Telemetry) => Telemetry;
 }
@@ -113,10 +115,9 @@ export function join(options: JoinOptions): {
         : modelledSource(world, instance, rotation, source, secretsOf(rotation.name));
     return replacements.source?.(made, source.kind) ?? made;
   };
-  const consumerOf = consumersByTarget(configuration, async (kind, bindings) => {
-    const made = consumerOver(world, instance, kind, bindings);
-    return replacements.consumer?.(made) ?? made;
-  });
+  const consumerOf = consumersByTarget(configuration, async (kind, bindings) =>
+    consumerOver(options, kind, bindings),
+  );
   const rotations = configuration.rotations.map((configured) => {
     const rotation = toRotation(configured, {
       source: (source) => toSource(source, () => sourceOf(configured as ReadyRotation, source)),
@@ -129,8 +130,7 @@ export function join(options: JoinOptions): {
 }
 
 function consumerOver(
-  world: World,
-  instance: Instance,
+  { world, instance, replacements }: JoinOptions,
   kind: string,
   bindings: readonly ConsumerOptions[],
 ): Consumer {
@@ -139,7 +139,8 @@ function consumerOver(
   if (model === undefined) {
     throw new RangeError(`The model has no ${id}.`);
   }
-  const holder = holderOver(world, model, instance);
+  const made = holderOver(world, model, instance);
+  const holder = replacements.holder?.(made) ?? made;
   return kind === "container-app-job"
     ? containerAppJobConsumer(
         bindings as unknown as readonly ContainerAppJobOptions[],
