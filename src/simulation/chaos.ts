@@ -191,15 +191,20 @@ const overwritten = everySoOften("secret overwritten", 8 * hourMs, async (simula
 /** Somebody pauses a rotation for a while, as `token-rotator pause` does. */
 const paused = everySoOften("rotation paused", 10 * hourMs, async (simulation, random) => {
   const output = someOutput(simulation, random);
-  const current = output?.vault.current(output.secret);
-  if (output === undefined || current?.tags?.[tagNames.managedBy] === undefined) {
+  if (output === undefined) {
     return false;
   }
-  const { vault, secret, rotation } = output;
+  const { rotation } = output;
+  const { world } = simulation;
   const lastsMs = someTime(random, hourMs);
-  const until = new Date(simulation.world.clock.now() + lastsMs).toISOString();
+  const until = new Date(world.clock.now() + lastsMs).toISOString();
   return await simulation.disturb(rotation.name, lastsMs, () => {
-    vault.update(secret, { tags: { ...current.tags, [tagNames.pausedUntil]: until } });
+    for (const { vault, secret } of rotation.outputs) {
+      const tags = world.vault(vault).current(secret)?.tags;
+      if (tags?.[tagNames.managedBy] !== undefined) {
+        world.vault(vault).update(secret, { tags: { ...tags, [tagNames.pausedUntil]: until } });
+      }
+    }
     return () => {};
   });
 });

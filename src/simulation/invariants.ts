@@ -113,6 +113,7 @@ export interface AppUpdated {
   readonly altered: readonly string[];
   /** Secrets that were given an older token than they held, and not the one that the vault holds. */
   readonly older: readonly string[];
+  /** Somebody else was at it at the same time: Container Apps have nothing that keeps writers apart. */
   readonly raced: boolean;
 }
 
@@ -253,8 +254,8 @@ export function othersSecretsKept({ altered, raced }: AppUpdated): string | unde
 }
 
 /** An app is never given an older token than it has, but for the one that the vault holds. */
-export function appNeverOlder({ older }: AppUpdated): string | undefined {
-  return older.length > 0 ? `gave back an older token as ${older.join(", ")}` : undefined;
+export function appNeverOlder({ older, raced }: AppUpdated): string | undefined {
+  return older.length > 0 && !raced ? `gave back an older token as ${older.join(", ")}` : undefined;
 }
 
 /**

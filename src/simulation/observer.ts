@@ -56,8 +56,8 @@ export class Observer implements Watcher {
   readonly violations: Violation[] = [];
   /** Restarts and new revisions, by app. */
   readonly restarts = new Map<AppModel, number>();
-  /** How many observations were judged, by kind. */
-  readonly judged = new Map<Observation["kind"], number>();
+  /** How many observations were judged, by kind; `clear tick`: of a rotation that nothing stood in the way of. */
+  readonly judged = new Map<Observation["kind"] | "clear tick", number>();
   readonly #world: World;
   readonly #obstacles: Obstacles;
   readonly #runs = new Set<Run>();
@@ -156,6 +156,9 @@ export class Observer implements Watcher {
     for (const rotation of this.#configuration?.rotations ?? []) {
       const observed = this.#tickOf(rotation.name, run, events.get(rotation.name) ?? []);
       this.#judge(rotation.name, observed);
+      if (observed.clear) {
+        this.judged.set("clear tick", (this.judged.get("clear tick") ?? 0) + 1);
+      }
       if (observed.clear && observed.outputs.every(({ latest }) => !latest)) {
         clear.add(rotation.name);
       }
@@ -225,7 +228,7 @@ export class Observer implements Watcher {
       now,
       adopt: output.adopt,
       subjectAccepted: rotation.expect?.subject !== undefined,
-      paused: this.#isPaused(rotation, now),
+      paused: this.#isPaused(rotation, now) || isPausedBy(previous?.tags, now),
       neededByOther: needed,
       forced: run.by === "person",
       disturbed:
@@ -276,7 +279,7 @@ export class Observer implements Watcher {
           return now !== undefined && contentOf(now) === contentOf(secret) ? [] : [name];
         }),
         older: app.fed.filter((name) => this.#isOlder(app, name, before.get(name))),
-        raced,
+        raced: raced || this.#isOverlapping(),
       });
     }
     if (app.resource.updates.outcome === "fails") {
@@ -300,6 +303,7 @@ export class Observer implements Watcher {
     const isCurrent = ({ environment }: (typeof replicas)[number]) =>
       app.fed.every((name) => environment.get(name) === resource.secrets.valueOf(name));
     const current = replicas.filter(isCurrent);
+    const isOverlapping = this.#isOverlapping();
     const asked = this.#asked.get(app) ?? {
       times: 0,
       at: Number.NEGATIVE_INFINITY,
@@ -311,6 +315,7 @@ export class Observer implements Watcher {
     const replacingForMs = asked.times === 0 ? undefined : now - asked.at;
     asked.times += 1;
     asked.at = now;
+    asked.failures += isOverlapping ? 1 : 0;
     this.#asked.set(app, asked);
     this.#countRestart(app);
     this.#judge(app.id, {
@@ -319,7 +324,7 @@ export class Observer implements Watcher {
       old: replicas.length - current.length,
       replacingForMs,
       asked: asked.times,
-      overlapping: this.#isOverlapping(),
+      overlapping: isOverlapping,
       afterFailure: app.failedAt >= (this.#restartedAt.get(app) ?? Number.NEGATIVE_INFINITY),
       setbacks: this.#setbacks() - asked.setbacksBefore + asked.failures,
     });
@@ -407,7 +412,10 @@ export class Observer implements Watcher {
       })),
       // What a paused rotation feeds is left alone too.
       consumers: isDisturbed || paused ? [] : this.#consumersOf(rotation, run.startedAt, endedAt),
-      writtenInVain: this.#writtenInVain(rotation, isDisturbed),
+      writtenInVain: this.#writtenInVain(
+        rotation,
+        isDisturbed || this.#obstacles.impedeVaults(rotation, run.startedAt, endedAt),
+      ),
       // Where a fallback has made the rotation fresh, the next renewal stores it.
       refreshTokenLost:
         !isFresh &&
@@ -423,9 +431,9 @@ export class Observer implements Watcher {
    * Outputs that for the second time in a row got a version for the sake of another one that did not get the same token. Once
    * may happen: which of them cannot be written shows only when it is tried.
    */
-  #writtenInVain(rotation: ReadyRotation, isDisturbed: boolean): string[] {
+  #writtenInVain(rotation: ReadyRotation, isExcused: boolean): string[] {
     const tokens = new Set(rotation.outputs.map((output) => this.#tokenOf(output)));
-    if (isDisturbed || tokens.size === 1) {
+    if (isExcused || tokens.size === 1) {
       this.#inVain.delete(rotation.name);
       return [];
     }
@@ -539,12 +547,11 @@ export class Observer implements Watcher {
     }
     return rotation.outputs.some(({ vault, secret }) => {
       const current = this.#world.vault(vault).current(secret);
-      const tags = current?.tags;
-      if (current === undefined || tags?.[tagNames.pausedUntil] === undefined) {
-        return false;
-      }
-      const until = pausedUntil({ name: "", enabled: true, tags });
-      return heldIn(this.#world, current, rotation.name) !== undefined && until !== undefined && now < until;
+      return (
+        isPausedBy(current?.tags, now) &&
+        current !== undefined &&
+        heldIn(this.#world, current, rotation.name) !== undefined
+      );
     });
   }
 
@@ -613,6 +620,11 @@ function earliestDue(held: Held, rotation: ReadyRotation): number {
 function latestDue({ recordedExpiry, recordedIssue }: Held, { marginMs, floorMs }: ReadyRotation): number {
   const lifetime = Math.max(0, recordedExpiry - recordedIssue);
   return recordedExpiry - Math.max(marginMs ?? lifetime / 3, floorMs);
+}
+
+function isPausedBy(tags: Readonly<Record<string, string>> = {}, now: number): boolean {
+  const until = tags[tagNames.pausedUntil] && pausedUntil({ name: "", enabled: true, tags });
+  return until !== undefined && until !== "" && now < until;
 }
 
 /** How long the platform takes to replace replicas. */

@@ -152,8 +152,16 @@ function changing(names: readonly string[], tick: string): Actor {
   };
 }
 
+/** The first rule that was broken, and the command that shows it again; in one line. */
+export function replayLine({ seed, observer }: Simulation, virtualHours: number): string {
+  const [first] = observer.violations;
+  const what =
+    first && `${first.invariant}: ${first.where} ${first.what} (${new Date(first.at).toISOString()})`;
+  return `npm run simulate:nightly -- --seed ${seed} --hours ${virtualHours}  # ${what}`;
+}
+
 /** A run in which everything follows from the seed: the configuration, and what goes wrong. */
-export function chaos(seed: number, durationMs: number, more: Partial<SimulationOptions> = {}): Simulation {
+export function chaos(seed: number, virtualHours: number, more: Partial<SimulationOptions> = {}): Simulation {
   const random = new Random(`scenario ${seed}`);
   const names = Object.keys(catalogue).filter(() => random.chance(0.35));
   const chosen = names.length === 0 ? ["plain"] : names;
@@ -164,7 +172,7 @@ export function chaos(seed: number, durationMs: number, more: Partial<Simulation
   return new Simulation({
     configuration: configurationOf(chosen, 0, tick),
     seed,
-    durationMs,
+    durationMs: virtualHours * hours,
     sources: "real",
     noise: often(0.05),
     timer,
