@@ -1,5 +1,6 @@
 import type { TokenCredential } from "@azure/identity";
-import type { z } from "zod";
+import type { ZodType } from "zod";
+import type { SchemaDefinition } from "./defineSchema.ts";
 import type {
   CallContext,
   Clock,
@@ -17,7 +18,8 @@ import type {
 /*
  * What a token source, a format, a consumer or a probe brings along: the schema of its part of the configuration, what
  * the rest of the product must know of it before it runs, and how to make one. Each stands in a file of its own and in one
- * line of its registry. A plug-in's file is loaded on every start, so it imports its heavy packages inside `create`.
+ * line of its registry. A plug-in's file is loaded on every start, so it says by `defineSchema` how its schema is made, and
+ * imports its heavy packages inside `create`.
  */
 
 /** A secret reference as written in the configuration; the vault defaults to the configuration's. */
@@ -81,7 +83,7 @@ export interface SourceEnvironment {
 }
 
 export interface SourcePlugin<Options extends { readonly kind: string }> {
-  readonly schema: z.ZodType<Options>;
+  readonly schema: SchemaDefinition<ZodType<Options>>;
   /** The shortest lifetime, in milliseconds, that tokens of this source usually have; the freshness budget counts with it. */
   readonly lifetimeMs: (options: Options) => number;
   /** How long before its expiry, in milliseconds, a token stops being accepted; 0 for most. */
@@ -93,7 +95,7 @@ export interface SourcePlugin<Options extends { readonly kind: string }> {
 
 export interface FormatPlugin<Options extends { readonly format: string }> {
   /** Of the output's own options; `secret`, `vault` and the like are the configuration's. */
-  readonly schema: z.ZodType<Options>;
+  readonly schema: SchemaDefinition<ZodType<Options>>;
   /** Checks that need the options as a whole, in words for the operator; empty when all is well. */
   readonly check?: (options: Options) => readonly { path: readonly (string | number)[]; message: string }[];
   readonly create: (options: Options) => Promise<Format>;
@@ -109,7 +111,7 @@ export interface ConsumerEnvironment {
 export interface ConsumerPlugin<
   Options extends { readonly kind: string; readonly output: string; readonly secret: string },
 > {
-  readonly schema: z.ZodType<Options>;
+  readonly schema: SchemaDefinition<ZodType<Options>>;
   /** Options with equal targets are served by one consumer, so that one target sees one update. Case-insensitive. */
   readonly target: (options: Options) => string;
   /** From the vault's new version to the reader holding it, at worst, in milliseconds. */
@@ -124,6 +126,6 @@ export interface ProbeEnvironment {
 }
 
 export interface ProbePlugin<Options extends { readonly kind: string }> {
-  readonly schema: z.ZodType<Options>;
+  readonly schema: SchemaDefinition<ZodType<Options>>;
   readonly create: (options: Options, environment: ProbeEnvironment) => Promise<Probe>;
 }

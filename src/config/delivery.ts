@@ -6,7 +6,7 @@ import { duration, secretName } from "./fields.ts";
  * `manifests` and `pull` do.
  */
 
-const output = secretName.describe("Name of the output's secret.");
+const output = secretName(z).describe("Name of the output's secret.");
 
 const path = z
   .string()
@@ -59,7 +59,7 @@ const kubernetes = z
       )
       .optional()
       .describe("Where the pods mount the files. Default /mnt/secrets/ and the name of the rotation."),
-    pollInterval: duration
+    pollInterval: duration(z)
       .default("2m")
       .describe(
         "The CSI driver's own rotation poll interval. It is a setting of the driver; say here what it is. Default 2m.",
@@ -125,11 +125,13 @@ const files = z
       z
         .strictObject({
           kind: z.literal("oci-session").describe("A session of the OCI CLI and the SDKs."),
-          token: secretName
+          token: secretName(z)
             .optional()
             .describe("Name of the output with the token; it comes together with key."),
-          key: secretName.optional().describe("Name of the output with the private key."),
-          bundle: secretName.optional().describe("Name of the output that carries token and key together."),
+          key: secretName(z).optional().describe("Name of the output with the private key."),
+          bundle: secretName(z)
+            .optional()
+            .describe("Name of the output that carries token and key together."),
           profile: z
             .string()
             .regex(

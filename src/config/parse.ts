@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import * as z from "zod";
 import { problems, RotatorError } from "../errors.ts";
 import { deepFreeze, shortHash } from "./canonical.ts";
 import type { Configuration, RotationConfiguration } from "./configuration.ts";
@@ -142,7 +143,7 @@ function originOf(
     );
     return "";
   }
-  if (!vaultUrl.safeParse(address).success) {
+  if (!vaultUrl(z).safeParse(address).success) {
     findings.report(
       ["vault"],
       "InvalidValue",

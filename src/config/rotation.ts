@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { SecretReference } from "../ports.ts";
 import type { FreshnessBudget } from "./budget.ts";
 import { Claims } from "./claims.ts";
@@ -99,8 +100,8 @@ export class RotationReader {
   #namedOutputs(raw: unknown): NamedOutputs {
     return outputsOf(raw).map((output) => {
       const fields = isObject(output) ? output : {};
-      const secret = secretName.safeParse(fields.secret);
-      const vault = vaultUrl.optional().safeParse(fields.vault);
+      const secret = secretName(z).safeParse(fields.secret);
+      const vault = vaultUrl(z).optional().safeParse(fields.vault);
       return secret.success && vault.success
         ? { secret: secret.data, vault: vaultOr(vault.data, this.#surroundings.vault) }
         : undefined;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { SchemaDefinition } from "../defineSchema.ts";
 import type { ConsumerOptions, FormatOptions, ProbeOptions, SourceOptions } from "./configuration.ts";
 import { delivery } from "./delivery.ts";
 import { duration, secretName, vaultUrl } from "./fields.ts";
@@ -26,15 +27,15 @@ export const topLevelDefaults = { tick: "5m", retryBudget: "2m" };
 /** `rotations.json` without what is inside its rotations: a fault here leaves nothing to run. */
 export const topLevel = z.strictObject({
   $schema: z.string().optional().describe("Where editors find the schema: ./rotations.schema.json."),
-  vault: vaultUrl
+  vault: vaultUrl(z)
     .optional()
     .describe(
       "Key Vault of every output and reference that names none. Default: the environment variable KEY_VAULT_URL.",
     ),
-  tick: duration
+  tick: duration(z)
     .default(topLevelDefaults.tick)
     .describe("How often the timer fires. ROTATION_SCHEDULE must say the same. Default 5m."),
-  retryBudget: duration
+  retryBudget: duration(z)
     .default(topLevelDefaults.retryBudget)
     .describe("How long one tick may go on retrying a call. Default 2m."),
   rotations: z
@@ -46,8 +47,8 @@ export const topLevel = z.strictObject({
 
 /** What every output has, whatever its format. */
 export const outputFields = z.object({
-  secret: secretName.describe("Name of the Key Vault secret. It is made by the first rotation."),
-  vault: vaultUrl
+  secret: secretName(z).describe("Name of the Key Vault secret. It is made by the first rotation."),
+  vault: vaultUrl(z)
     .optional()
     .describe("Vault of this output, where it is not the vault of the configuration."),
   adopt: z
@@ -85,7 +86,7 @@ const paused = z
 
 const retire = z
   .strictObject({
-    grace: duration.describe("How long a superseded version stays readable, at least."),
+    grace: duration(z).describe("How long a superseded version stays readable, at least."),
     keep: z.int().min(2).default(2).describe("How many of the newest versions are never touched. Default 2."),
   })
   .describe("Disables superseded versions. Leave it out to keep all of them readable.");
@@ -105,15 +106,15 @@ export function rotationSchema({ sources, formats, consumers, probes }: Registri
       .array(oneOf<ConsumerOptions>("kind", Object.values(consumers).map(schemaOf)))
       .default([])
       .describe("Who is told about a new version. Readers of the vault itself (CSI, pull) need no telling."),
-    margin: duration
+    margin: duration(z)
       .optional()
       .describe(
         "How long before expiry a token is replaced. Default: a third of its lifetime, or more where that is unsafe.",
       ),
-    lifetime: duration
+    lifetime: duration(z)
       .optional()
       .describe("The shortest lifetime of this source's tokens, where it is not the source's usual one."),
-    propagation: duration
+    propagation: duration(z)
       .optional()
       .describe(
         "How long the slowest reader of the vault takes to hold a new version. Default 5m: CSI poll and kubelet.",
@@ -145,12 +146,13 @@ export function documentSchema(registries: Registries) {
     });
 }
 
-function schemaOf({ schema }: { readonly schema: z.ZodType }): z.ZodType {
-  return schema;
+function schemaOf({ schema }: { readonly schema: SchemaDefinition }): z.ZodType {
+  return schema(z);
 }
 
 /** Joins the format's own options with those that every output has. */
-function outputSchema([format, { schema }]: [string, { readonly schema: z.ZodType }]): z.ZodType {
+function outputSchema([format, plugin]: [string, { readonly schema: SchemaDefinition }]): z.ZodType {
+  const schema = plugin.schema(z);
   if (!(schema instanceof z.ZodObject)) {
     throw new TypeError(`The schema of the format ${format} is not an object.`);
   }

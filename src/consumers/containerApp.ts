@@ -1,4 +1,4 @@
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { asRotatorError, RotatorError } from "../errors.ts";
 import type { ConsumerEnvironment, ConsumerPlugin } from "../plugins.ts";
 import type { CallContext, Consumer, ConsumerReport, ConsumerState, WantedSecret } from "../ports.ts";
@@ -12,21 +12,25 @@ import { compareSecrets, isSentBefore } from "./secretComparison.ts";
 import { settled, type UpdateRun, updateMs, updateSecrets } from "./secretUpdate.ts";
 import { Turns } from "./turns.ts";
 
-const schema = z
-  .strictObject({
-    kind: z.literal("container-app").describe("An Azure Container App."),
-    app: containerAppId.describe("Resource id of the app; it may be in any resource group or subscription."),
-    ...deliveryFields,
-    restart: z
-      .enum(["revision-restart", "new-revision", "none"])
-      .default("revision-restart")
-      .describe(
-        "How running containers get the new value. revision-restart: every active revision is restarted. new-revision: a new revision replaces the old one once it is ready. none: the app reads it again by itself. Default revision-restart.",
+const schema = defineSchema((z) =>
+  z
+    .strictObject({
+      kind: z.literal("container-app").describe("An Azure Container App."),
+      app: containerAppId(z).describe(
+        "Resource id of the app; it may be in any resource group or subscription.",
       ),
-  })
-  .check(checkIdentity);
+      ...deliveryFields(z),
+      restart: z
+        .enum(["revision-restart", "new-revision", "none"])
+        .default("revision-restart")
+        .describe(
+          "How running containers get the new value. revision-restart: every active revision is restarted. new-revision: a new revision replaces the old one once it is ready. none: the app reads it again by itself. Default revision-restart.",
+        ),
+    })
+    .check(checkIdentity),
+);
 
-export type ContainerAppOptions = z.output<typeof schema>;
+export type ContainerAppOptions = SchemaOutput<typeof schema>;
 
 /** From the vault's new version to containers that hold it: the app's update, then the platform's replacing. */
 const propagationMs = { "revision-restart": 5 * 60_000, "new-revision": 10 * 60_000, none: 3 * 60_000 };

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { asRotatorError } from "../errors.ts";
 import type { ConsumerEnvironment, ConsumerPlugin } from "../plugins.ts";
 import type { CallContext, Consumer, ConsumerReport, ConsumerState, WantedSecret } from "../ports.ts";
@@ -10,15 +10,17 @@ import { compareSecrets } from "./secretComparison.ts";
 import { settled, updateMs, updateSecrets } from "./secretUpdate.ts";
 import { Turns } from "./turns.ts";
 
-const schema = z
-  .strictObject({
-    kind: z.literal("container-app-job").describe("An Azure Container Apps job."),
-    job: jobId.describe("Resource id of the job; it may be in any resource group or subscription."),
-    ...deliveryFields,
-  })
-  .check(checkIdentity);
+const schema = defineSchema((z) =>
+  z
+    .strictObject({
+      kind: z.literal("container-app-job").describe("An Azure Container Apps job."),
+      job: jobId(z).describe("Resource id of the job; it may be in any resource group or subscription."),
+      ...deliveryFields(z),
+    })
+    .check(checkIdentity),
+);
 
-export type ContainerAppJobOptions = z.output<typeof schema>;
+export type ContainerAppJobOptions = SchemaOutput<typeof schema>;
 
 export const containerAppJob: ConsumerPlugin<ContainerAppJobOptions> = {
   schema,

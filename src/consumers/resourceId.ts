@@ -1,4 +1,4 @@
-import * as z from "zod";
+import { defineSchema } from "../defineSchema.ts";
 
 /** What a resource id says: `/subscriptions/{subscription}/resourceGroups/{resourceGroup}/providers/{type}/{name}`. */
 export interface ResourceId {
@@ -18,25 +18,31 @@ export function parseResourceId(id: string): ResourceId {
 const guid = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
 const group = `/[Ss]ubscriptions/${guid}/[Rr]esource[Gg]roups/[^/]{1,90}/[Pp]roviders`;
 
-export const containerAppId = z
-  .string()
-  .regex(
-    new RegExp(`^${group}/[Mm]icrosoft\\.[Aa]pp/[Cc]ontainer[Aa]pps/[a-zA-Z0-9-]{2,32}$`),
-    "is not the resource id of a Container App; take it from `az containerapp show --name NAME --resource-group GROUP --query id`",
-  );
-
-export const jobId = z
-  .string()
-  .regex(
-    new RegExp(`^${group}/[Mm]icrosoft\\.[Aa]pp/[Jj]obs/[a-zA-Z0-9-]{2,32}$`),
-    "is not the resource id of a Container Apps job; take it from `az containerapp job show --name NAME --resource-group GROUP --query id`",
-  );
-
-export const userAssignedIdentityId = z
-  .string()
-  .regex(
-    new RegExp(
-      `^${group}/[Mm]icrosoft\\.[Mm]anaged[Ii]dentity/[Uu]ser[Aa]ssigned[Ii]dentities/[a-zA-Z0-9_-]{3,128}$`,
+export const containerAppId = defineSchema((z) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^${group}/[Mm]icrosoft\\.[Aa]pp/[Cc]ontainer[Aa]pps/[a-zA-Z0-9-]{2,32}$`),
+      "is not the resource id of a Container App; take it from `az containerapp show --name NAME --resource-group GROUP --query id`",
     ),
-    "is not the resource id of a user-assigned identity; take it from `az identity show --name NAME --resource-group GROUP --query id`",
-  );
+);
+
+export const jobId = defineSchema((z) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^${group}/[Mm]icrosoft\\.[Aa]pp/[Jj]obs/[a-zA-Z0-9-]{2,32}$`),
+      "is not the resource id of a Container Apps job; take it from `az containerapp job show --name NAME --resource-group GROUP --query id`",
+    ),
+);
+
+export const userAssignedIdentityId = defineSchema((z) =>
+  z
+    .string()
+    .regex(
+      new RegExp(
+        `^${group}/[Mm]icrosoft\\.[Mm]anaged[Ii]dentity/[Uu]ser[Aa]ssigned[Ii]dentities/[a-zA-Z0-9_-]{3,128}$`,
+      ),
+      "is not the resource id of a user-assigned identity; take it from `az identity show --name NAME --resource-group GROUP --query id`",
+    ),
+);

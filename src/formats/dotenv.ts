@@ -1,29 +1,31 @@
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { RotatorError } from "../errors.ts";
 import type { FormatPlugin } from "../plugins.ts";
 import { formatProblems, rendered, singleLine } from "./rendering.ts";
 import { compileTemplate } from "./templating.ts";
 
-const schema = z.strictObject({
-  format: z.literal("dotenv").describe("Environment variables, one NAME=value a line."),
-  variables: z
-    .record(
-      z.string().regex(/^[A-Za-z_][0-9A-Za-z_]{0,127}$/, "is not the name of an environment variable"),
-      z.string(),
-    )
-    .refine((variables) => Object.keys(variables).length > 0, "names no variable; name at least one")
-    .describe(
-      'Name of the variable and its value, a template: { "PGUSER": "app", "PGPASSWORD": "{{ token }}" }. The same variables and filters as in the format template.',
-    ),
-  quoting: z
-    .enum(["shell", "none"])
-    .default("shell")
-    .describe(
-      "shell (the default): quoted where it must be, for sh, dotenv, node --env-file and docker compose. none: as it is, for docker run --env-file and kubectl --from-env-file, which take quotes as part of the value.",
-    ),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    format: z.literal("dotenv").describe("Environment variables, one NAME=value a line."),
+    variables: z
+      .record(
+        z.string().regex(/^[A-Za-z_][0-9A-Za-z_]{0,127}$/, "is not the name of an environment variable"),
+        z.string(),
+      )
+      .refine((variables) => Object.keys(variables).length > 0, "names no variable; name at least one")
+      .describe(
+        'Name of the variable and its value, a template: { "PGUSER": "app", "PGPASSWORD": "{{ token }}" }. The same variables and filters as in the format template.',
+      ),
+    quoting: z
+      .enum(["shell", "none"])
+      .default("shell")
+      .describe(
+        "shell (the default): quoted where it must be, for sh, dotenv, node --env-file and docker compose. none: as it is, for docker run --env-file and kubectl --from-env-file, which take quotes as part of the value.",
+      ),
+  }),
+);
 
-export const dotenv: FormatPlugin<z.output<typeof schema>> = {
+export const dotenv: FormatPlugin<SchemaOutput<typeof schema>> = {
   schema,
   check: ({ variables }) =>
     Object.entries(variables)

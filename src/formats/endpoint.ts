@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import * as z from "zod";
+import { defineSchema, type SchemaOutput, type Zod } from "../defineSchema.ts";
 
 /*
  * The address of a database server, and how it is written into a URI.
@@ -8,22 +8,24 @@ import * as z from "zod";
 const label = "[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?";
 
 /** A host name, an IPv4 address, or an IPv6 address without brackets. */
-export const host = z
-  .string()
-  .max(253)
-  .regex(new RegExp(`^(?:${label}(?:\\.${label})*|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})$`), {
-    error: "is not a host; write only its name or address, without a scheme, a port or brackets",
-    abort: true,
-  })
-  .refine(
-    (text) => !text.includes(":") || isIPv6(text),
-    "is not an IPv6 address; a port has a field of its own",
-  );
+export const host = defineSchema((z) =>
+  z
+    .string()
+    .max(253)
+    .regex(new RegExp(`^(?:${label}(?:\\.${label})*|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})$`), {
+      error: "is not a host; write only its name or address, without a scheme, a port or brackets",
+      abort: true,
+    })
+    .refine(
+      (text) => !text.includes(":") || isIPv6(text),
+      "is not an IPv6 address; a port has a field of its own",
+    ),
+);
 
-export const port = z.int().min(1).max(65_535);
+export const port = defineSchema((z) => z.int().min(1).max(65_535));
 
 /** A name that a server knows: of a user or a database. */
-export const serverName = printableText(255).min(1);
+export const serverName = defineSchema((z) => printableText(z, 255).min(1));
 
 /** The host as it stands in a URI: an IPv6 address in brackets. */
 export function uriHost(host: string): string {
@@ -31,14 +33,16 @@ export function uriHost(host: string): string {
 }
 
 /** Connection parameters: the query of a URI. */
-export const parameters = z.record(
-  z.string().regex(/^[A-Za-z_][0-9A-Za-z_-]{0,62}$/, "is not the name of a parameter"),
-  printableText(1024),
+export const parameters = defineSchema((z) =>
+  z.record(
+    z.string().regex(/^[A-Za-z_][0-9A-Za-z_-]{0,62}$/, "is not the name of a parameter"),
+    printableText(z, 1024),
+  ),
 );
 
 /** Complains about parameters that say again what another part of the URI says: readers let them win. */
 export function complaintsAboutOverriding(
-  given: z.output<typeof parameters>,
+  given: SchemaOutput<typeof parameters>,
   parts: readonly string[],
 ): { path: string[]; message: string }[] {
   return Object.keys(given)
@@ -56,7 +60,7 @@ export interface UriParts {
   /** Percent-encoded, without the leading slash. */
   readonly path: string;
   readonly user: string;
-  readonly parameters: z.output<typeof parameters>;
+  readonly parameters: SchemaOutput<typeof parameters>;
 }
 
 /** A connection URI (RFC 3986) that lacks only the password. */
@@ -78,7 +82,7 @@ export function percentEncode(text: string): string {
 }
 
 /** Control characters would end the line or the message; half of a surrogate pair cannot be percent-encoded. */
-function printableText(maximum: number) {
+function printableText(z: Zod, maximum: number) {
   return z
     .string()
     .max(maximum)

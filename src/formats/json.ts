@@ -1,36 +1,42 @@
-import * as z from "zod";
 import { type DecodedJwt, decodeJwt } from "../checks/jwt.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import type { FormatPlugin } from "../plugins.ts";
 import type { Token } from "../ports.ts";
 import { attributeOf, fieldMissing, rendered } from "./rendering.ts";
 
-const reference = z
-  .string()
-  .regex(
-    /^(?:token|expiresOn|expiresAt|issuedOn|(?:claims|attributes)\..{1,256})$/,
-    "is not a part of a token; use token, expiresOn, expiresAt, issuedOn, claims.NAME or attributes.NAME",
-  )
-  .describe(
-    "token; expiresOn and issuedOn (ISO 8601); expiresAt (Unix seconds); claims.NAME (of a JWT, as it is); attributes.NAME.",
-  );
-
-const literal = z.strictObject({
-  value: z.union([z.string(), z.number(), z.boolean(), z.null()]).describe("Written as it stands here."),
-});
-
-const schema = z.strictObject({
-  format: z.literal("json").describe("A JSON object with the fields that you name, in one line."),
-  fields: z
-    .record(z.string().min(1), z.union([reference, literal]))
-    .refine((fields) => Object.keys(fields).length > 0, "names no field; name at least one")
+const reference = defineSchema((z) =>
+  z
+    .string()
+    .regex(
+      /^(?:token|expiresOn|expiresAt|issuedOn|(?:claims|attributes)\..{1,256})$/,
+      "is not a part of a token; use token, expiresOn, expiresAt, issuedOn, claims.NAME or attributes.NAME",
+    )
     .describe(
-      'Name of the field and what stands in it: { "password": "token", "user": { "value": "app" } }.',
+      "token; expiresOn and issuedOn (ISO 8601); expiresAt (Unix seconds); claims.NAME (of a JWT, as it is); attributes.NAME.",
     ),
-});
+);
 
-type Field = z.output<typeof schema>["fields"][string];
+const literal = defineSchema((z) =>
+  z.strictObject({
+    value: z.union([z.string(), z.number(), z.boolean(), z.null()]).describe("Written as it stands here."),
+  }),
+);
 
-export const json: FormatPlugin<z.output<typeof schema>> = {
+const schema = defineSchema((z) =>
+  z.strictObject({
+    format: z.literal("json").describe("A JSON object with the fields that you name, in one line."),
+    fields: z
+      .record(z.string().min(1), z.union([reference(z), literal(z)]))
+      .refine((fields) => Object.keys(fields).length > 0, "names no field; name at least one")
+      .describe(
+        'Name of the field and what stands in it: { "password": "token", "user": { "value": "app" } }.',
+      ),
+  }),
+);
+
+type Field = SchemaOutput<typeof schema>["fields"][string];
+
+export const json: FormatPlugin<SchemaOutput<typeof schema>> = {
   schema,
   create: async ({ fields }) => {
     const entries = Object.entries(fields);

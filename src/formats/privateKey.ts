@@ -1,17 +1,19 @@
 import { createPrivateKey } from "node:crypto";
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { RotatorError } from "../errors.ts";
 import type { FormatPlugin } from "../plugins.ts";
 import type { Token } from "../ports.ts";
 import { companionOf, formatProblems, rendered } from "./rendering.ts";
 
-const schema = z.strictObject({
-  format: z
-    .literal("private-key")
-    .describe("The private key that belongs to the token, as PKCS#8 PEM: the key_file of an OCI session."),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    format: z
+      .literal("private-key")
+      .describe("The private key that belongs to the token, as PKCS#8 PEM: the key_file of an OCI session."),
+  }),
+);
 
-export const privateKey: FormatPlugin<z.output<typeof schema>> = {
+export const privateKey: FormatPlugin<SchemaOutput<typeof schema>> = {
   schema,
   create: async () => ({
     render: (token) => rendered(privateKeyPem(token), "application/x-pem-file"),

@@ -1,35 +1,37 @@
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { type Problem, RotatorError } from "../errors.ts";
 import { endpointUrl } from "../oauth/address.ts";
 import { oauthProblems } from "../oauth/problems.ts";
 import type { ProbePlugin } from "../plugins.ts";
 import { connectionProblem, errorCode, probeProblems } from "./problems.ts";
 
-const schema = z.strictObject({
-  kind: z
-    .literal("http")
-    .describe("Calls an address with the new token and looks at the status of the answer."),
-  url: endpointUrl.describe(
-    "Address to GET: https, or http for a loopback address. No redirect is followed.",
-  ),
-  header: z
-    .string()
-    .regex(/^[0-9A-Za-z-]{1,64}$/, "is not the name of a header")
-    .default("Authorization")
-    .describe("Header that carries the token. Default Authorization."),
-  scheme: z
-    .string()
-    .regex(/^[0-9A-Za-z-]{0,32}$/, "is not a scheme; write one word, or nothing for the bare token")
-    .default("Bearer")
-    .describe('What stands before the token in the header. Default Bearer; "" for the bare token.'),
-  status: z
-    .array(z.int().min(200).max(599))
-    .min(1)
-    .default([200])
-    .describe("Statuses that show that the token works. Default [200]."),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    kind: z
+      .literal("http")
+      .describe("Calls an address with the new token and looks at the status of the answer."),
+    url: endpointUrl(z).describe(
+      "Address to GET: https, or http for a loopback address. No redirect is followed.",
+    ),
+    header: z
+      .string()
+      .regex(/^[0-9A-Za-z-]{1,64}$/, "is not the name of a header")
+      .default("Authorization")
+      .describe("Header that carries the token. Default Authorization."),
+    scheme: z
+      .string()
+      .regex(/^[0-9A-Za-z-]{0,32}$/, "is not a scheme; write one word, or nothing for the bare token")
+      .default("Bearer")
+      .describe('What stands before the token in the header. Default Bearer; "" for the bare token.'),
+    status: z
+      .array(z.int().min(200).max(599))
+      .min(1)
+      .default([200])
+      .describe("Statuses that show that the token works. Default [200]."),
+  }),
+);
 
-export const http: ProbePlugin<z.output<typeof schema>> = {
+export const http: ProbePlugin<SchemaOutput<typeof schema>> = {
   schema,
   create: async ({ url, header, scheme, status }, { fetch }) => ({
     probe: async (token, { signal }) => {

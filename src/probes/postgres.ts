@@ -1,33 +1,35 @@
 import { Socket } from "node:net";
-import * as z from "zod";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { type Problem, RotatorError } from "../errors.ts";
 import { host, port, serverName, uriHost } from "../formats/endpoint.ts";
 import { isLoopback } from "../loopback.ts";
 import type { ProbePlugin } from "../plugins.ts";
 import { connectionProblem, errorCode, probeProblems } from "./problems.ts";
 
-const schema = z
-  .strictObject({
-    kind: z
-      .literal("postgres")
-      .describe("Logs in to PostgreSQL with the new token as password and runs `select 1`."),
-    host: host.describe("Name or address of the server; an IPv6 address without brackets."),
-    port: port.default(5432).describe("Port of the server. Default 5432."),
-    database: serverName.default("postgres").describe("Database to log in to. Default postgres."),
-    user: serverName.describe("The database user that the token logs in."),
-    tls: z
-      .boolean()
-      .default(true)
-      .describe(
-        "TLS with a certificate that is trusted and fits the host. Default true; false only on loopback.",
-      ),
-  })
-  .refine(({ tls, host }) => tls || isLoopback(new URL(`http://${uriHost(host)}`)), {
-    path: ["tls"],
-    message: "would send the token in the clear; only a server on a loopback address may go without TLS",
-  });
+const schema = defineSchema((z) =>
+  z
+    .strictObject({
+      kind: z
+        .literal("postgres")
+        .describe("Logs in to PostgreSQL with the new token as password and runs `select 1`."),
+      host: host(z).describe("Name or address of the server; an IPv6 address without brackets."),
+      port: port(z).default(5432).describe("Port of the server. Default 5432."),
+      database: serverName(z).default("postgres").describe("Database to log in to. Default postgres."),
+      user: serverName(z).describe("The database user that the token logs in."),
+      tls: z
+        .boolean()
+        .default(true)
+        .describe(
+          "TLS with a certificate that is trusted and fits the host. Default true; false only on loopback.",
+        ),
+    })
+    .refine(({ tls, host }) => tls || isLoopback(new URL(`http://${uriHost(host)}`)), {
+      path: ["tls"],
+      message: "would send the token in the clear; only a server on a loopback address may go without TLS",
+    }),
+);
 
-export const postgres: ProbePlugin<z.output<typeof schema>> = {
+export const postgres: ProbePlugin<SchemaOutput<typeof schema>> = {
   schema,
   create: async ({ host, port, database, user, tls }) => ({
     probe: async (token, { signal }) => {

@@ -1,51 +1,57 @@
-import * as z from "zod";
 import { secretReference } from "../config/fields.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { hostUrl } from "../oauth/address.ts";
 import type { SourcePlugin } from "../plugins.ts";
 import { entra } from "./entra.ts";
 import { nestedSecrets, nestedToken, secretToRead } from "./nested.ts";
 
-const schema = z
-  .strictObject({
-    kind: z.literal("databricks-oauth"),
-    host: hostUrl.describe(
-      "Workspace, such as https://adb-1234567890123456.7.azuredatabricks.net; with accountId the account console's host, https://accounts.azuredatabricks.net.",
-    ),
-    accountId: z
-      .string()
-      .regex(/^[0-9a-zA-Z-]{1,64}$/, "is not an account id; copy it from the menu of the account console")
-      .optional()
-      .describe("Account id, for a token of the account instead of one workspace."),
-    clientId: z
-      .string()
-      .min(1)
-      .optional()
-      .describe(
-        "Application id of the service principal. Left out only with federation, under an account-wide policy.",
+const schema = defineSchema((z) =>
+  z
+    .strictObject({
+      kind: z.literal("databricks-oauth"),
+      host: hostUrl(z).describe(
+        "Workspace, such as https://adb-1234567890123456.7.azuredatabricks.net; with accountId the account console's host, https://accounts.azuredatabricks.net.",
       ),
-    clientSecret: secretReference
-      .optional()
-      .describe("Key Vault secret with an OAuth secret of the service principal."),
-    federation: z
-      .strictObject({
-        subject: entra.schema.describe("The managed identity's token that is exchanged."),
-      })
-      .optional()
-      .describe("Workload identity federation: a token of the managed identity instead of a secret."),
-    scope: z.string().min(1).optional().describe("Scopes to ask for, separated by spaces. Default all-apis."),
-  })
-  .superRefine(({ clientId, clientSecret, federation }, context) => {
-    const complain = (path: string, message: string) =>
-      context.addIssue({ code: "custom", path: [path], message });
-    if ((clientSecret === undefined) === (federation === undefined)) {
-      complain("clientSecret", "is needed, or federation; give one of them and not both");
-    }
-    if (clientId === undefined && federation === undefined) {
-      complain("clientId", "is needed with clientSecret; give the application id of the service principal");
-    }
-  });
+      accountId: z
+        .string()
+        .regex(/^[0-9a-zA-Z-]{1,64}$/, "is not an account id; copy it from the menu of the account console")
+        .optional()
+        .describe("Account id, for a token of the account instead of one workspace."),
+      clientId: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "Application id of the service principal. Left out only with federation, under an account-wide policy.",
+        ),
+      clientSecret: secretReference(z)
+        .optional()
+        .describe("Key Vault secret with an OAuth secret of the service principal."),
+      federation: z
+        .strictObject({
+          subject: entra.schema(z).describe("The managed identity's token that is exchanged."),
+        })
+        .optional()
+        .describe("Workload identity federation: a token of the managed identity instead of a secret."),
+      scope: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Scopes to ask for, separated by spaces. Default all-apis."),
+    })
+    .superRefine(({ clientId, clientSecret, federation }, context) => {
+      const complain = (path: string, message: string) =>
+        context.addIssue({ code: "custom", path: [path], message });
+      if ((clientSecret === undefined) === (federation === undefined)) {
+        complain("clientSecret", "is needed, or federation; give one of them and not both");
+      }
+      if (clientId === undefined && federation === undefined) {
+        complain("clientId", "is needed with clientSecret; give the application id of the service principal");
+      }
+    }),
+);
 
-export type DatabricksOAuthOptions = z.infer<typeof schema>;
+export type DatabricksOAuthOptions = SchemaOutput<typeof schema>;
 
 /**
  * A Databricks token for a service principal, by its secret or by workload identity federation

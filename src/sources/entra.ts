@@ -1,7 +1,7 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/identity";
-import * as z from "zod";
 import { decodeJwt } from "../checks/jwt.ts";
 import { unlessAborted } from "../core/deadline.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { problems, RotatorError } from "../errors.ts";
 import { identityError, identityProblems } from "../identity/identityErrors.ts";
 import { isIdentityCredential } from "../identity.ts";
@@ -20,34 +20,36 @@ export const entraProblems = problems({
 
 const guid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
 
-const schema = z.strictObject({
-  kind: z.literal("entra"),
-  scope: z
-    .string()
-    .regex(
-      /^[^\s]+[^\s/]\/{1,2}\.default$/,
-      "is not the scope of one resource; write its App ID URI followed by /.default, such as https://vault.azure.net/.default",
-    )
-    .describe("Whom the token is for: the App ID URI of the resource, followed by /.default."),
-  tenant: z
-    .string()
-    .regex(guid, "is not a tenant id; write the GUID that the tenant's overview page shows")
-    .optional()
-    .describe(
-      "Id of the tenant that issues the token, where it is not the identity's own. A managed identity has only its own.",
-    ),
-  identity: z
-    .strictObject({
-      clientId: z
-        .string()
-        .regex(guid, "is not a client id; write the GUID that the identity's overview page shows")
-        .describe("Client id of a user-assigned managed identity that is assigned to the rotator."),
-    })
-    .optional()
-    .describe("Identity to mint with, where it is not the one that the rotator itself runs as."),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    kind: z.literal("entra"),
+    scope: z
+      .string()
+      .regex(
+        /^[^\s]+[^\s/]\/{1,2}\.default$/,
+        "is not the scope of one resource; write its App ID URI followed by /.default, such as https://vault.azure.net/.default",
+      )
+      .describe("Whom the token is for: the App ID URI of the resource, followed by /.default."),
+    tenant: z
+      .string()
+      .regex(guid, "is not a tenant id; write the GUID that the tenant's overview page shows")
+      .optional()
+      .describe(
+        "Id of the tenant that issues the token, where it is not the identity's own. A managed identity has only its own.",
+      ),
+    identity: z
+      .strictObject({
+        clientId: z
+          .string()
+          .regex(guid, "is not a client id; write the GUID that the identity's overview page shows")
+          .describe("Client id of a user-assigned managed identity that is assigned to the rotator."),
+      })
+      .optional()
+      .describe("Identity to mint with, where it is not the one that the rotator itself runs as."),
+  }),
+);
 
-export type EntraOptions = z.infer<typeof schema>;
+export type EntraOptions = SchemaOutput<typeof schema>;
 
 /** A token of Entra ID for the identity that the rotator runs as (docs/sources/entra.md). */
 export const entra: SourcePlugin<EntraOptions> = {

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import * as z from "zod";
+import type { ZodObject, ZodType } from "zod";
 import { parseDuration } from "../config/duration.ts";
 import { duration } from "../config/fields.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { problems, RotatorError } from "../errors.ts";
 import { hostUrl } from "../oauth/address.ts";
 import type { JsonObject } from "../oauth/endpoint.ts";
@@ -16,51 +17,56 @@ const shortestTtlMs = 300_000;
 const longestTtlMs = 3_600_000;
 
 // Told apart by their kind, so that a fault is told with its path. Their schemas are objects, which their types do not say.
-const authorization = z.discriminatedUnion("kind", [
-  databricksOauth.schema as unknown as z.ZodObject,
-  entra.schema as unknown as z.ZodObject,
-]) as unknown as z.ZodType<DatabricksOAuthOptions | EntraOptions>;
+const authorization = defineSchema(
+  (z) =>
+    z.discriminatedUnion("kind", [
+      databricksOauth.schema(z) as unknown as ZodObject,
+      entra.schema(z) as unknown as ZodObject,
+    ]) as unknown as ZodType<DatabricksOAuthOptions | EntraOptions>,
+);
 
-const schema = z
-  .strictObject({
-    kind: z.literal("lakebase"),
-    host: hostUrl.describe("Workspace, such as https://adb-1234567890123456.7.azuredatabricks.net."),
-    authorization: authorization.describe(
-      "Who asks for the credential: a databricks-oauth source, or an entra source for Databricks.",
-    ),
-    instances: z
-      .array(z.string().min(1))
-      .min(1)
-      .optional()
-      .describe("Names of provisioned database instances that the credential is for."),
-    endpoint: z
-      .string()
-      .regex(
-        /^projects\/[^/\s]+\/branches\/[^/\s]+\/endpoints\/[^/\s]+$/,
-        "is not the name of an endpoint; write projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT",
-      )
-      .optional()
-      .describe("Endpoint of a Lakebase project: projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT."),
-    ttl: duration
-      .refine((text) => {
-        const ms = parseDuration(text) ?? shortestTtlMs;
-        return ms >= shortestTtlMs && ms <= longestTtlMs;
-      }, "is not a lifetime that Lakebase takes; write 5m to 1h")
-      .optional()
-      .describe("Lifetime to ask for, 5m to 1h; only with endpoint. Default 1h."),
-  })
-  .superRefine(({ instances, endpoint, ttl }, context) => {
-    const complain = (path: string, message: string) =>
-      context.addIssue({ code: "custom", path: [path], message });
-    if ((instances === undefined) === (endpoint === undefined)) {
-      complain("endpoint", "is needed, or instances; give one of them and not both");
-    }
-    if (ttl !== undefined && endpoint === undefined) {
-      complain("ttl", "is only taken for an endpoint; leave it out");
-    }
-  });
+const schema = defineSchema((z) =>
+  z
+    .strictObject({
+      kind: z.literal("lakebase"),
+      host: hostUrl(z).describe("Workspace, such as https://adb-1234567890123456.7.azuredatabricks.net."),
+      authorization: authorization(z).describe(
+        "Who asks for the credential: a databricks-oauth source, or an entra source for Databricks.",
+      ),
+      instances: z
+        .array(z.string().min(1))
+        .min(1)
+        .optional()
+        .describe("Names of provisioned database instances that the credential is for."),
+      endpoint: z
+        .string()
+        .regex(
+          /^projects\/[^/\s]+\/branches\/[^/\s]+\/endpoints\/[^/\s]+$/,
+          "is not the name of an endpoint; write projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT",
+        )
+        .optional()
+        .describe("Endpoint of a Lakebase project: projects/PROJECT/branches/BRANCH/endpoints/ENDPOINT."),
+      ttl: duration(z)
+        .refine((text) => {
+          const ms = parseDuration(text) ?? shortestTtlMs;
+          return ms >= shortestTtlMs && ms <= longestTtlMs;
+        }, "is not a lifetime that Lakebase takes; write 5m to 1h")
+        .optional()
+        .describe("Lifetime to ask for, 5m to 1h; only with endpoint. Default 1h."),
+    })
+    .superRefine(({ instances, endpoint, ttl }, context) => {
+      const complain = (path: string, message: string) =>
+        context.addIssue({ code: "custom", path: [path], message });
+      if ((instances === undefined) === (endpoint === undefined)) {
+        complain("endpoint", "is needed, or instances; give one of them and not both");
+      }
+      if (ttl !== undefined && endpoint === undefined) {
+        complain("ttl", "is only taken for an endpoint; leave it out");
+      }
+    }),
+);
 
-export type LakebaseOptions = z.infer<typeof schema>;
+export type LakebaseOptions = SchemaOutput<typeof schema>;
 
 export const lakebaseProblems = problems({
   LakebaseUnknown: {

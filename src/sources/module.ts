@@ -1,41 +1,43 @@
 import { realpath } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import * as z from "zod";
 import { parseDuration } from "../config/duration.ts";
 import { duration, secretReference } from "../config/fields.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { SourceEnvironment, SourcePlugin } from "../plugins.ts";
 import type { MintContext, Token } from "../ports.ts";
 import { SecretValue } from "../secretValue.ts";
 import type { MintFunction, ModuleContext } from "./moduleContract.ts";
 
-const schema = z.strictObject({
-  kind: z.literal("module"),
-  path: z
-    .string()
-    .regex(
-      /^(?:\.\/)?(?:[^\\/:*?"<>|\s.][^\\/:*?"<>|\s]*\/){0,8}[^\\/:*?"<>|\s.][^\\/:*?"<>|\s]*\.m?js$/,
-      "is not the path of a module; write it relative to the configuration, with / between folders and .js or .mjs at the end, without ..",
-    )
-    .describe("The ES module, relative to the configuration and in its folder or below."),
-  export: z
-    .string()
-    .regex(/^[A-Za-z_$][\w$]*$/, "is not the name of an export")
-    .default("mint")
-    .describe("Name of the exported mint function. Default mint."),
-  options: z
-    .record(z.string(), z.unknown())
-    .optional()
-    .describe("Handed to the function as they are. No secrets."),
-  secrets: z
-    .record(z.string(), secretReference)
-    .optional()
-    .describe("Key Vault secrets that the function may read, by the names it uses."),
-  lifetime: duration.describe("The shortest lifetime that its tokens usually have."),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    kind: z.literal("module"),
+    path: z
+      .string()
+      .regex(
+        /^(?:\.\/)?(?:[^\\/:*?"<>|\s.][^\\/:*?"<>|\s]*\/){0,8}[^\\/:*?"<>|\s.][^\\/:*?"<>|\s]*\.m?js$/,
+        "is not the path of a module; write it relative to the configuration, with / between folders and .js or .mjs at the end, without ..",
+      )
+      .describe("The ES module, relative to the configuration and in its folder or below."),
+    export: z
+      .string()
+      .regex(/^[A-Za-z_$][\w$]*$/, "is not the name of an export")
+      .default("mint")
+      .describe("Name of the exported mint function. Default mint."),
+    options: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe("Handed to the function as they are. No secrets."),
+    secrets: z
+      .record(z.string(), secretReference(z))
+      .optional()
+      .describe("Key Vault secrets that the function may read, by the names it uses."),
+    lifetime: duration(z).describe("The shortest lifetime that its tokens usually have."),
+  }),
+);
 
-export type ModuleOptions = z.infer<typeof schema>;
+export type ModuleOptions = SchemaOutput<typeof schema>;
 
 export const moduleProblems = problems({
   ModuleNotFound: {
@@ -84,6 +86,7 @@ export const moduleSource: SourcePlugin<ModuleOptions> = {
     })),
   create: async (options, environment) => {
     const mint = await load(options, environment.configurationDirectory);
+    const answer = returnedToken(await import("zod"));
     return {
       mint: async (context) => {
         const given = contextOf(options, environment, context);
@@ -92,7 +95,7 @@ export const moduleSource: SourcePlugin<ModuleOptions> = {
           context.signal.throwIfAborted();
           throw failure(error);
         });
-        return tokenOf(returned, startedAt);
+        return tokenOf(returned, answer, startedAt);
       },
     };
   },
@@ -159,23 +162,27 @@ function failure(error: unknown): RotatorError {
     : new RotatorError(moduleProblems.ModuleFailed, { cause: error, facts: asRotatorError(error).facts });
 }
 
-const date = z.union([z.date(), z.iso.datetime({ offset: true })]).transform((value) => new Date(value));
+const date = defineSchema((z) =>
+  z.union([z.date(), z.iso.datetime({ offset: true })]).transform((value) => new Date(value)),
+);
 
-const returnedToken = z.strictObject({
-  token: z.string().min(1),
-  expiresOn: date,
-  issuedOn: date.optional(),
-  subject: z.string().min(1).optional(),
-});
+const returnedToken = defineSchema((z) =>
+  z.strictObject({
+    token: z.string().min(1),
+    expiresOn: date(z),
+    issuedOn: date(z).optional(),
+    subject: z.string().min(1).optional(),
+  }),
+);
 
-function tokenOf(returned: unknown, startedAt: number): Token {
-  const { success, data, error } = returnedToken.safeParse(returned, { jitless: true });
+function tokenOf(returned: unknown, answer: ReturnType<typeof returnedToken>, startedAt: number): Token {
+  const { success, data, error } = answer.safeParse(returned, { jitless: true });
   if (!success) {
     const [issue] = error.issues;
     const field = issue?.code === "unrecognized_keys" ? issue.keys[0] : issue?.path[0];
     throw new RotatorError(moduleProblems.ModuleAnswerInvalid, {
       // The name of a field that nobody knows is the module's own word, and could be anything.
-      facts: { field: field !== undefined && field in returnedToken.shape ? String(field) : "(another)" },
+      facts: { field: field !== undefined && field in answer.shape ? String(field) : "(another)" },
     });
   }
   const { token, expiresOn, issuedOn = new Date(startedAt), subject } = data;

@@ -1,6 +1,6 @@
-import * as z from "zod";
 import { parseDuration } from "../config/duration.ts";
 import { duration, secretReference } from "../config/fields.ts";
+import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { hostUrl } from "../oauth/address.ts";
 import type { JsonObject } from "../oauth/endpoint.ts";
 import type { SourceEnvironment, SourcePlugin, SourceSecret } from "../plugins.ts";
@@ -10,38 +10,40 @@ import { nestedSecrets, nestedToken, secretToRead } from "./nested.ts";
 import { oauthClientCredentials } from "./oauthClientCredentials.ts";
 import { oauthRefreshToken } from "./oauthRefreshToken.ts";
 
-const schema = z.strictObject({
-  kind: z.literal("oci-session"),
-  domain: hostUrl.describe("The identity domain: https://idcs-….identity.oraclecloud.com."),
-  clientId: z.string().min(1).describe("Client id of the confidential application in the domain."),
-  clientSecret: secretReference
-    .optional()
-    .describe("Key Vault secret with the application's client secret. Left out for a public client."),
-  subject: z
-    .union([entra.schema, oauthRefreshToken.schema, oauthClientCredentials.schema])
-    .describe("Where the token comes from that the domain's identity propagation trust accepts."),
-  keyPair: secretReference.describe(
-    "Key Vault secret that keeps the session's RSA key pair, as PKCS#8 PEM. It is made when it is missing.",
-  ),
-  keyRotation: duration
-    .optional()
-    .describe("Age at which the key pair is replaced. Default never, but for `rotate --force`."),
-  region: z
-    .string()
-    .regex(/^[a-z0-9-]{1,64}$/, "is not a region; write its identifier, such as eu-frankfurt-1")
-    .optional()
-    .describe("Handed to formats as attributes.region."),
-  tenancy: z
-    .string()
-    .regex(
-      /^ocid1\.tenancy\.[0-9A-Za-z_.-]{1,200}$/,
-      "is not the OCID of a tenancy; it begins with ocid1.tenancy.",
-    )
-    .optional()
-    .describe("Handed to formats as attributes.tenancy."),
-});
+const schema = defineSchema((z) =>
+  z.strictObject({
+    kind: z.literal("oci-session"),
+    domain: hostUrl(z).describe("The identity domain: https://idcs-….identity.oraclecloud.com."),
+    clientId: z.string().min(1).describe("Client id of the confidential application in the domain."),
+    clientSecret: secretReference(z)
+      .optional()
+      .describe("Key Vault secret with the application's client secret. Left out for a public client."),
+    subject: z
+      .union([entra.schema(z), oauthRefreshToken.schema(z), oauthClientCredentials.schema(z)])
+      .describe("Where the token comes from that the domain's identity propagation trust accepts."),
+    keyPair: secretReference(z).describe(
+      "Key Vault secret that keeps the session's RSA key pair, as PKCS#8 PEM. It is made when it is missing.",
+    ),
+    keyRotation: duration(z)
+      .optional()
+      .describe("Age at which the key pair is replaced. Default never, but for `rotate --force`."),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,64}$/, "is not a region; write its identifier, such as eu-frankfurt-1")
+      .optional()
+      .describe("Handed to formats as attributes.region."),
+    tenancy: z
+      .string()
+      .regex(
+        /^ocid1\.tenancy\.[0-9A-Za-z_.-]{1,200}$/,
+        "is not the OCID of a tenancy; it begins with ocid1.tenancy.",
+      )
+      .optional()
+      .describe("Handed to formats as attributes.tenancy."),
+  }),
+);
 
-export type OciSessionOptions = z.infer<typeof schema>;
+export type OciSessionOptions = SchemaOutput<typeof schema>;
 
 /**
  * A session token (UPST) of Oracle Cloud Infrastructure with the key pair that it is bound to

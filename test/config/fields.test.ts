@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as z from "zod";
 import { duration, secretName, secretReference, vaultOrigin, vaultUrl } from "../../src/config/fields.ts";
 
 const vaults: readonly (readonly [string, string | undefined])[] = [
@@ -31,7 +32,7 @@ const vaults: readonly (readonly [string, string | undefined])[] = [
 
 for (const [address, origin] of vaults) {
   test(`${JSON.stringify(address)} is ${origin ?? "no vault"}`, () => {
-    const result = vaultUrl.safeParse(address);
+    const result = vaultUrl(z).safeParse(address);
     assert.equal(result.success ? vaultOrigin(result.data) : undefined, origin);
   });
 }
@@ -51,18 +52,18 @@ const names: readonly (readonly [string, boolean])[] = [
 
 for (const [name, taken] of names) {
   test(`a secret ${taken ? "may" : "may not"} be named ${JSON.stringify(name.slice(0, 20))} (${name.length})`, () => {
-    assert.equal(secretName.safeParse(name).success, taken);
+    assert.equal(secretName(z).safeParse(name).success, taken);
   });
 }
 
 test("a reference names a secret and nothing else", () => {
-  assert.equal(secretReference.safeParse({ secret: "a" }).success, true);
-  assert.equal(secretReference.safeParse({ secret: "a", value: "b" }).success, false);
+  assert.equal(secretReference(z).safeParse({ secret: "a" }).success, true);
+  assert.equal(secretReference(z).safeParse({ secret: "a", value: "b" }).success, false);
 });
 
 test("messages say what was found and how to mend it", () => {
   for (const schema of [duration, secretName, vaultUrl]) {
-    const issues = schema.safeParse("§").error?.issues ?? [];
+    const issues = schema(z).safeParse("§").error?.issues ?? [];
     assert.equal(issues.length, 1);
     assert.match(issues[0]?.message ?? "", /^is not [^;]+; (?:write|use) /);
   }

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import * as z from "zod";
 import { configurationJsonSchema } from "../../src/config/jsonSchema.ts";
 import { parseConfiguration } from "../../src/config/parse.ts";
 import { registries as builtIn } from "../../src/config/registries.ts";
@@ -151,7 +152,7 @@ test("every plug-in stands under the name that its schema gives it", () => {
   const names = (registry: object, field: string) =>
     Object.entries(registry).map(([name, { schema }]) => [
       name,
-      schema
+      schema(z)
         .safeParse({ [field]: name })
         .error?.issues.some(({ path }: { path: string[] }) => path[0] === field) ?? false,
     ]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { inspect } from "node:util";
+import * as z from "zod";
 import { containerApp } from "../../src/consumers/containerApp.ts";
 import { group, minutes, readerIdentity, secretsOf, variable, World } from "./support.ts";
 
@@ -207,12 +208,12 @@ describe("the consumer container-app", () => {
     };
 
     it("have defaults that send the value and restart", () => {
-      assert.deepEqual(containerApp.schema.parse(valid), {
+      assert.deepEqual(containerApp.schema(z).parse(valid), {
         ...valid,
         mode: "value",
         restart: "revision-restart",
       });
-      assert.equal(containerApp.target(containerApp.schema.parse(valid)), valid.app);
+      assert.equal(containerApp.target(containerApp.schema(z).parse(valid)), valid.app);
     });
 
     const mistakes: readonly [what: string, options: object, path: string, message: RegExp][] = [
@@ -233,7 +234,7 @@ describe("the consumer container-app", () => {
     ];
     for (const [what, options, path, message] of mistakes) {
       it(`refuse ${what}`, () => {
-        const { error } = containerApp.schema.safeParse({ ...valid, ...options });
+        const { error } = containerApp.schema(z).safeParse({ ...valid, ...options });
         const [issue] = error?.issues ?? [];
         assert.equal(issue?.path.join("."), path);
         assert.match(issue?.message ?? "", message);
@@ -244,7 +245,7 @@ describe("the consumer container-app", () => {
       const app = valid.app
         .replace("resourceGroups", "resourcegroups")
         .replace("containerApps", "containerapps");
-      assert.equal(containerApp.schema.safeParse({ ...valid, app }).success, true);
+      assert.equal(containerApp.schema(z).safeParse({ ...valid, app }).success, true);
     });
   });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import * as z from "zod";
 import { containerAppJob } from "../../src/consumers/containerAppJob.ts";
 import type { EmbeddedJob } from "../../src/local/embeddedJob.ts";
 import { firstIdentity } from "../local/support.ts";
@@ -64,7 +65,7 @@ describe("the consumer container-app-job", () => {
 
   it("points it at the vault with key-vault-reference", async () => {
     const job = addJob();
-    const options = containerAppJob.schema.parse({
+    const options = containerAppJob.schema(z).parse({
       kind: "container-app-job",
       job: job.id,
       secret: "database-uri",
@@ -124,11 +125,11 @@ describe("the consumer container-app-job", () => {
       secret: "a",
       output: "b",
     };
-    assert.equal(containerAppJob.schema.safeParse(valid).success, true);
-    assert.equal(containerAppJob.schema.safeParse({ ...valid, restart: "none" }).success, false);
+    assert.equal(containerAppJob.schema(z).safeParse(valid).success, true);
+    assert.equal(containerAppJob.schema(z).safeParse({ ...valid, restart: "none" }).success, false);
     const app = { ...valid, job: `${group}/Microsoft.App/containerApps/app` };
     assert.match(
-      containerAppJob.schema.safeParse(app).error?.issues[0]?.message ?? "",
+      containerAppJob.schema(z).safeParse(app).error?.issues[0]?.message ?? "",
       /az containerapp job show/,
     );
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import * as z from "zod";
 import { consumerProblems } from "../../src/consumers/containerAppProblems.ts";
 import { consumers } from "../../src/consumers/registry.ts";
 
@@ -23,7 +24,7 @@ describe("docs/container-apps.md", async () => {
     assert.equal(options.length, 3);
     for (const example of options) {
       const { schema } = consumers[example.kind as keyof typeof consumers];
-      assert.deepEqual(schema.safeParse(example).error?.issues ?? [], []);
+      assert.deepEqual(schema(z).safeParse(example).error?.issues ?? [], []);
     }
   });
 });

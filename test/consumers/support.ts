@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import * as z from "zod";
 import { containerApp } from "../../src/consumers/containerApp.ts";
 import { containerAppJob } from "../../src/consumers/containerAppJob.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
@@ -127,13 +127,13 @@ export class World implements AsyncDisposable {
 
   consumer(
     app: { readonly id: string },
-    bindings: readonly Partial<z.input<typeof containerApp.schema>>[] = [
+    bindings: readonly Partial<z.input<ReturnType<typeof containerApp.schema>>>[] = [
       { secret: "database-uri" },
       { secret: "api-key" },
     ],
   ): Promise<Consumer> {
     const options = bindings.map((binding) =>
-      containerApp.schema.parse({
+      containerApp.schema(z).parse({
         kind: "container-app",
         app: app.id,
         output: `${(binding as { secret: string }).secret}-output`,
@@ -145,7 +145,7 @@ export class World implements AsyncDisposable {
 
   job(id: string, secrets: readonly string[]): Promise<Consumer> {
     const options = secrets.map((secret) =>
-      containerAppJob.schema.parse({
+      containerAppJob.schema(z).parse({
         kind: "container-app-job",
         job: id,
         secret,

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import * as z from "zod";
 import { formats } from "../../src/formats/registry.ts";
 import type { FormatPlugin } from "../../src/plugins.ts";
 import type { Format, Token } from "../../src/ports.ts";
@@ -15,7 +15,7 @@ export function pluginOf(name: FormatName): FormatPlugin<Options> {
 /** The format as the product makes it of its options. */
 export async function formatOf(given: Given): Promise<Format> {
   const plugin = pluginOf(given.format);
-  return await plugin.create(plugin.schema.parse(given));
+  return await plugin.create(plugin.schema(z).parse(given));
 }
 
 /** What the secret would hold. */
@@ -26,7 +26,7 @@ export async function layOut(given: Given, token: Token): Promise<string> {
 /** Where `validate` complains about the options. */
 export function complaints(given: Given): string[] {
   const plugin = pluginOf(given.format);
-  const parsed: z.ZodSafeParseResult<Options> = plugin.schema.safeParse(given);
+  const parsed: z.ZodSafeParseResult<Options> = plugin.schema(z).safeParse(given);
   const problems = parsed.success ? (plugin.check?.(parsed.data) ?? []) : parsed.error.issues;
   return problems.map(({ path }) => path.join("."));
 }

@@ -54,7 +54,7 @@ for (const format of Object.keys(formats) as FormatName[]) {
   });
 
   test(`${format}: its schema is published with its name and a description of every option`, () => {
-    const { properties, required } = z.toJSONSchema(pluginOf(format).schema, { io: "input" }) as {
+    const { properties, required } = z.toJSONSchema(pluginOf(format).schema(z), { io: "input" }) as {
       properties: Record<string, { const?: string; description?: string }>;
       required: string[];
     };

@@ -75,10 +75,12 @@ describe("what the template derives from rotations.json", () => {
 
   it("knows every key under which a source can name a secret", () => {
     const paths = Object.entries(registries.sources).flatMap(([kind, { schema }]) =>
-      secretPaths(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema).map((path) => ({
-        kind,
-        path,
-      })),
+      secretPaths(z.toJSONSchema(schema(z), { io: "input", unrepresentable: "any" }) as Schema).map(
+        (path) => ({
+          kind,
+          path,
+        }),
+      ),
     );
     assert.ok(paths.some(({ path }) => path.join(".") === "clientSecret"));
     assert.ok(paths.some(({ path }) => path.join(".") === "authorization.clientSecret"));

@@ -3,6 +3,7 @@
  * as in a deployment but for the credential of the leases, which is what the blob service's emulator takes.
  */
 import { randomUUID } from "node:crypto";
+import * as z from "zod";
 import { systemClock } from "../../src/clock.ts";
 import { RotatorError } from "../../src/errors.ts";
 import { chooseIdentity } from "../../src/identity.ts";
@@ -31,7 +32,7 @@ const clock = systemClock;
 const { credential } = chooseIdentity(process.env);
 const store = createKeyVaultStore({ vault, credential, clock });
 const source = await oauthRefreshToken.create(
-  oauthRefreshToken.schema.parse({
+  oauthRefreshToken.schema(z).parse({
     kind: "oauth-refresh-token",
     tokenEndpoint: options.tokenEndpoint,
     clientId: "rotator",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import * as z from "zod";
 import { RotatorError } from "../../src/errors.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import { http } from "../../src/probes/http.ts";
@@ -28,7 +29,7 @@ async function probe(
           }
           return answer;
         };
-  const options = http.schema.parse({ kind: "http", url, ...given });
+  const options = http.schema(z).parse({ kind: "http", url, ...given });
   const made = await http.create(options, { clock: new VirtualClock(), fetch: wrap(transport) });
   try {
     await made.probe(aToken({ text: canary }), { signal, giveUpAt: Number.POSITIVE_INFINITY });
@@ -112,17 +113,21 @@ test("the signal ends a call that hangs", async () => {
 });
 
 test("the token goes nowhere without TLS but to this machine", () => {
-  const accepted = (url: string) => http.schema.safeParse({ kind: "http", url }).success;
+  const accepted = (url: string) => http.schema(z).safeParse({ kind: "http", url }).success;
   assert.ok(accepted("http://127.0.0.1:8080/health"));
   assert.ok(!accepted("http://api.example.org/"));
   assert.ok(!accepted("https://user:pass@api.example.org/"));
-  assert.ok(!http.schema.safeParse({ kind: "http", url, header: "X-A\r\nX-B" }).success);
+  assert.ok(!http.schema(z).safeParse({ kind: "http", url, header: "X-A\r\nX-B" }).success);
 });
 
 test("every probe is registered under its own kind", () => {
   for (const [kind, { schema }] of Object.entries(probes)) {
-    const refused = schema.safeParse({ kind: `${kind}-x` });
+    const refused = schema(z).safeParse({ kind: `${kind}-x` });
     assert.ok(refused.error?.issues.some(({ path }) => path[0] === "kind"));
-    assert.ok(!schema.safeParse({ kind }).error?.issues.some(({ path }) => path[0] === "kind"));
+    assert.ok(
+      !schema(z)
+        .safeParse({ kind })
+        .error?.issues.some(({ path }) => path[0] === "kind"),
+    );
   }
 });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { inspect } from "node:util";
+import * as z from "zod";
 import { RotatorError } from "../../src/errors.ts";
 import { trustInThisProcess } from "../../src/local/certificateAuthority.ts";
 import { postgres } from "../../src/probes/postgres.ts";
@@ -18,7 +19,7 @@ async function probe(
   text: string,
   signal = new AbortController().signal,
 ): Promise<{ code: string; error?: RotatorError }> {
-  const options = postgres.schema.parse({ kind: "postgres", user, ...given });
+  const options = postgres.schema(z).parse({ kind: "postgres", user, ...given });
   const made = await postgres.create(options, { clock: new VirtualClock(), fetch: globalThis.fetch });
   try {
     await made.probe(aToken({ text }), { signal, giveUpAt: Number.POSITIVE_INFINITY });
@@ -149,7 +150,7 @@ test("a server that does not answer is left when the signal says so", async () =
 
 test("only a loopback server may go without TLS", () => {
   const accepted = (host: string, tls: boolean) =>
-    postgres.schema.safeParse({ kind: "postgres", user, host, tls }).success;
+    postgres.schema(z).safeParse({ kind: "postgres", user, host, tls }).success;
   for (const host of ["127.0.0.1", "::1", "localhost", "db.localhost"]) {
     assert.ok(accepted(host, false), host);
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
+import * as z from "zod";
 import { type EmbeddedDatabricks, startDatabricks } from "../../src/local/databricks.ts";
 import { databricksOauth } from "../../src/sources/databricksOauth.ts";
 import { hours, seconds } from "../builders.ts";
@@ -113,7 +114,7 @@ describe("the databricks-oauth source", () => {
   });
 
   it("knows that a token is refused in its last 30 seconds", () => {
-    const options = databricksOauth.schema.parse({
+    const options = databricksOauth.schema(z).parse({
       kind,
       host: "https://x.example.org",
       clientId,
@@ -146,7 +147,7 @@ describe("the databricks-oauth source", () => {
   });
 
   it("names the secret that it reads", () => {
-    const options = databricksOauth.schema.parse({
+    const options = databricksOauth.schema(z).parse({
       kind,
       host: "https://x.example.org",
       clientId,

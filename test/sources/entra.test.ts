@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, mock, test } from "node:test";
 import { decodeJwt } from "jose";
+import * as z from "zod";
 import { RotatorError } from "../../src/errors.ts";
 import { chooseIdentity } from "../../src/identity.ts";
 import { type EmbeddedAzure, startEmbeddedAzure, userAssignedIdentity } from "../../src/local/azure.ts";
@@ -391,7 +392,7 @@ describe("options", () => {
     { scope, tenant: id, identity: { clientId: id } },
   ]) {
     test(`accepted: ${JSON.stringify(options)}`, () => {
-      const parsed = entra.schema.parse({ kind: "entra", ...options });
+      const parsed = entra.schema(z).parse({ kind: "entra", ...options });
       assert.deepEqual(parsed, { kind: "entra", ...options });
       assert.equal(entra.lifetimeMs(parsed), hour);
       assert.deepEqual(entra.secrets(parsed), []);
@@ -416,7 +417,7 @@ describe("options", () => {
     { options: { scope, audience: "x" }, path: "", says: /audience/ },
   ]) {
     test(`refused: ${JSON.stringify(options)}`, () => {
-      const result = entra.schema.safeParse({ kind: "entra", ...options });
+      const result = entra.schema(z).safeParse({ kind: "entra", ...options });
       assert.equal(result.success, false);
       const [issue] = result.error?.issues ?? [];
       assert.equal(issue?.path.join("."), path);

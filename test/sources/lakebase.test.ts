@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { decodeJwt, jwtVerify } from "jose";
+import * as z from "zod";
 import { type EmbeddedDatabricks, startDatabricks } from "../../src/local/databricks.ts";
 import { tokenLogin } from "../../src/local/postgresLogin.ts";
 import { lakebase } from "../../src/sources/lakebase.ts";
@@ -62,8 +63,8 @@ describe("the lakebase source", () => {
   it("asks for the lifetime that is configured", async () => {
     const token = await mint({ endpoint, ttl: "10m" });
     assert.equal(token.expiresOn.getTime(), surroundings.clock.now() + 10 * minutes);
-    assert.equal(lakebase.lifetimeMs(lakebase.schema.parse(anEndpoint({ ttl: "10m" }))), 10 * minutes);
-    assert.equal(lakebase.lifetimeMs(lakebase.schema.parse(anEndpoint({}))), hours);
+    assert.equal(lakebase.lifetimeMs(lakebase.schema(z).parse(anEndpoint({ ttl: "10m" }))), 10 * minutes);
+    assert.equal(lakebase.lifetimeMs(lakebase.schema(z).parse(anEndpoint({}))), hours);
   });
 
   it("is authorised by a token of Entra as well", async () => {
@@ -169,10 +170,10 @@ describe("the lakebase source", () => {
   });
 
   it("names the secret that its authorization reads", () => {
-    assert.deepEqual(lakebase.secrets(lakebase.schema.parse(anEndpoint({}))), [
+    assert.deepEqual(lakebase.secrets(lakebase.schema(z).parse(anEndpoint({}))), [
       { path: ["authorization", "clientSecret"], reference: clientSecret, access: "read" },
     ]);
-    const entra = lakebase.schema.parse(anEndpoint({ authorization: entraAuthorization }));
+    const entra = lakebase.schema(z).parse(anEndpoint({ authorization: entraAuthorization }));
     assert.deepEqual(lakebase.secrets(entra), []);
   });
 });

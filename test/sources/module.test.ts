@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
+import * as z from "zod";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import type { TokenSource } from "../../src/ports.ts";
 import { type ModuleOptions, moduleSource } from "../../src/sources/module.ts";
@@ -40,7 +41,7 @@ async function aModule(text: string, options: Partial<ModuleOptions> = {}): Prom
 }
 
 async function aSource(options: Partial<ModuleOptions>): Promise<TokenSource> {
-  return await moduleSource.create(moduleSource.schema.parse({ kind, lifetime: "1h", ...options }), {
+  return await moduleSource.create(moduleSource.schema(z).parse({ kind, lifetime: "1h", ...options }), {
     ...surroundings.environment,
     configurationDirectory: directory,
   });
@@ -206,7 +207,9 @@ describe("the options of module", () => {
 
   it("ask for a lifetime, and know the secrets", () => {
     assert.deepEqual(complaints(moduleSource, { ...good, lifetime: undefined }), ["lifetime"]);
-    const options = moduleSource.schema.parse({ ...good, secrets: { client: { secret: "module-secret" } } });
+    const options = moduleSource
+      .schema(z)
+      .parse({ ...good, secrets: { client: { secret: "module-secret" } } });
     assert.equal(moduleSource.lifetimeMs(options), 3_600_000);
     assert.deepEqual(moduleSource.secrets(options), [
       { path: ["secrets", "client"], reference: { secret: "module-secret" }, access: "read" },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, afterEach, before, describe, it } from "node:test";
 import { decodeJwt, exportJWK } from "jose";
+import * as z from "zod";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import { oauthClientCredentials } from "../../src/sources/oauthClientCredentials.ts";
 import { hours } from "../builders.ts";
@@ -182,7 +183,7 @@ describe("the oauth-client-credentials source", () => {
   it("names every secret that it reads", () => {
     const secretsOf = (options: Record<string, unknown>) =>
       oauthClientCredentials.secrets(
-        oauthClientCredentials.schema.parse({
+        oauthClientCredentials.schema(z).parse({
           kind,
           issuer: "https://x.example.org",
           clientId: "c",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import * as z from "zod";
 import { RotatorError } from "../../src/errors.ts";
 import {
   type MicrosoftOAuth,
@@ -59,7 +60,7 @@ type Options = Partial<OAuthRefreshTokenOptions>;
 async function aSource(options: Options, overrides: Partial<SourceEnvironment> = {}): Promise<TokenSource> {
   const given = { kind, clientId: "rotator", scopes, refreshToken: { secret }, ...options };
   const environment = { ...surroundings.environment, authorityHost: microsoft.authorityHost, ...overrides };
-  return await oauthRefreshToken.create(oauthRefreshToken.schema.parse(given), environment);
+  return await oauthRefreshToken.create(oauthRefreshToken.schema(z).parse(given), environment);
 }
 
 function atStrict(overrides: Partial<SourceEnvironment> = {}, options: Options = {}): Promise<TokenSource> {
@@ -646,7 +647,7 @@ describe("the options of oauth-refresh-token", () => {
   });
 
   it("name the secrets that are read and the one that is kept", () => {
-    const options = oauthRefreshToken.schema.parse({
+    const options = oauthRefreshToken.schema(z).parse({
       ...common,
       tenant: "common",
       clientSecret: { secret: "client-secret" },

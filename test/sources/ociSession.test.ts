@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import * as z from "zod";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import { type EmbeddedOci, startOci } from "../../src/local/oci.ts";
 import { signedIn } from "../../src/local/signedIn.ts";
@@ -324,7 +325,7 @@ describe("the options of oci-session", () => {
   }
 
   it("name every secret, those of the subject too", () => {
-    const options = ociSession.schema.parse({
+    const options = ociSession.schema(z).parse({
       ...good,
       subject: {
         kind: "oauth-refresh-token",

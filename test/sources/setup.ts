@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { ZodType } from "zod";
+import * as z from "zod";
+import type { SchemaDefinition } from "../../src/defineSchema.ts";
 import { createLeases } from "../../src/leases/leases.ts";
 import { type EmbeddedAzure, type EmbeddedAzureOptions, startEmbeddedAzure } from "../../src/local/azure.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
@@ -36,7 +37,7 @@ export async function surround(options: EmbeddedAzureOptions = {}): Promise<Surr
   const store = new MemoryStore(vault, clock);
   const source: Surroundings["source"] = (given, overrides = {}) => {
     const plugin = sources[given.kind as keyof typeof sources] as unknown as SourcePlugin<{ kind: string }>;
-    return plugin.create(plugin.schema.parse(given), { ...environment, ...overrides });
+    return plugin.create(plugin.schema(z).parse(given), { ...environment, ...overrides });
   };
   const environment: SourceEnvironment = {
     clock,
@@ -75,9 +76,9 @@ export function aMint(overrides: Partial<MintContext> = {}): MintContext {
 
 /** What a schema finds wrong with options: the path of each complaint. */
 export function complaints(
-  { schema }: { readonly schema: ZodType },
+  { schema }: { readonly schema: SchemaDefinition },
   options: Readonly<Record<string, unknown>>,
 ): readonly string[] {
-  const { error } = schema.safeParse(options);
+  const { error } = schema(z).safeParse(options);
   return (error?.issues ?? []).map(({ path }) => path.join("."));
 }
