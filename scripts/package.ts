@@ -1,7 +1,8 @@
 /*
  * Makes what is deployed: `node scripts/package.ts [rotations.json]` builds the functions and leaves in `build`
  *
- *   app/       the folder, complete: no node_modules and nothing to install
+ *   app/       the folder, complete: no node_modules and nothing to install; with the configuration, and what checking it
+ *              came to
  *   app.zip    the same, byte for byte equal for equal contents
  *   sbom.json  the bill of materials (CycloneDX): the dependencies of which something is in the bundle
  */
@@ -10,6 +11,9 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promi
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Zippable, zipSync } from "fflate";
+import { writeChecked } from "../src/config/checked.ts";
+import { parseConfiguration } from "../src/config/parse.ts";
+import { asRotatorError } from "../src/errors.ts";
 import { buildFunctions } from "./build.ts";
 import type { BundledPackage } from "./bundledPackages.ts";
 
@@ -34,11 +38,7 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
   await copyFile(join(root, "host.json"), join(folder, "host.json"));
   await writeFile(join(folder, "package.json"), `${JSON.stringify(await manifest(), undefined, 2)}\n`);
   if (rotationsFile !== undefined) {
-    await copyFile(rotationsFile, join(folder, "rotations.json"));
-    for (const path of modulePaths(JSON.parse(await readFile(rotationsFile, "utf8")))) {
-      await mkdir(dirname(join(folder, path)), { recursive: true });
-      await copyFile(join(dirname(rotationsFile), path), join(folder, path));
-    }
+    await packageConfiguration(rotationsFile, folder);
   }
 
   const zippable: Zippable = {};
@@ -55,6 +55,25 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
   return { folder, zip, bytes, zipBytes: content.length, packages };
 }
 
+/** The configuration with its modules, and the copy of it that spares the app from checking it again. */
+async function packageConfiguration(rotationsFile: string, folder: string): Promise<void> {
+  const text = await readFile(rotationsFile, "utf8");
+  const file = join(folder, "rotations.json");
+  await writeFile(file, text);
+  for (const path of modulePaths(JSON.parse(text))) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await copyFile(join(dirname(rotationsFile), path), join(folder, path));
+  }
+  try {
+    const configuration = parseConfiguration(text, { file, environment: process.env });
+    await writeChecked(file, text, configuration, process.env);
+  } catch (error) {
+    // Such as one that leaves the vault to the app's settings. The app checks it, and says what is wrong.
+    const { summary } = asRotatorError(error, "configure");
+    console.warn(`The configuration is not checked beforehand: ${summary}`);
+  }
+}
+
 /** The modules that sources of kind `module` name, wherever in the configuration such a source stands. */
 function modulePaths(value: unknown): string[] {
   if (typeof value !== "object" || value === null) {
@@ -67,7 +86,7 @@ function modulePaths(value: unknown): string[] {
 
 async function manifest(): Promise<object> {
   const { name, version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  return { name, version, private: true, type: "module", main: "dist/functions/*.js" };
+  return { name, version, private: true, type: "module", main: "dist/functions/app.js" };
 }
 
 async function filesOf(folder: string): Promise<string[]> {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { problems, RotatorError } from "../errors.ts";
+import { readChecked } from "./checked.ts";
 import type { Configuration } from "./configuration.ts";
 
 const loadProblems = problems({
@@ -30,17 +31,29 @@ export interface LoadOptions {
  */
 export async function loadConfiguration({ file, environment }: LoadOptions): Promise<Configuration> {
   const path = file ?? (environment.ROTATIONS_FILE || "rotations.json");
-  // The schemas are loaded while the file is read, and only where somebody needs a configuration.
-  const [text, { parseConfiguration }] = await Promise.all([readText(path), import("./parse.ts")]);
+  const text = await readText(path);
   const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, text]);
   if (latest?.key !== key) {
-    latest = { key, configuration: parseConfiguration(text, { file: path, environment }) };
+    latest = { key, configuration: await checkedConfiguration(path, text, environment) };
   }
   return latest.configuration;
 }
 
 /** Every tick reads the file; while it says the same, checking it again would only cost time. */
 let latest: { readonly key: string; readonly configuration: Configuration } | undefined;
+
+async function checkedConfiguration(
+  file: string,
+  text: string,
+  environment: LoadOptions["environment"],
+): Promise<Configuration> {
+  const checked = await readChecked(file, text, environment);
+  if (checked !== undefined) {
+    return checked;
+  }
+  const { parseConfiguration } = await import("./parse.ts");
+  return parseConfiguration(text, { file, environment });
+}
 
 async function readText(file: string): Promise<string> {
   const bytes = await readFile(file).catch((cause: unknown) => {
