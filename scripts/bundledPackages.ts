@@ -1,6 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Metafile } from "esbuild";
 
 /** A dependency of which something is in a bundle. */
 export interface BundledPackage {
@@ -12,10 +11,10 @@ export interface BundledPackage {
   readonly licenseText: string;
 }
 
-export async function bundledPackages(root: string, { outputs }: Metafile): Promise<BundledPackage[]> {
-  const files = Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs));
-  const folders = new Set(files.flatMap((file) => packageFolder.exec(file)?.[0] ?? []));
-  return Promise.all([...folders].sort().map((folder) => readPackage(join(root, folder))));
+/** @param modules The files that are in the bundle, by their paths. */
+export async function bundledPackages(modules: readonly string[]): Promise<BundledPackage[]> {
+  const folders = new Set(modules.flatMap((file) => packageFolder.exec(file)?.[0] ?? []));
+  return Promise.all([...folders].sort().map(readPackage));
 }
 
 /** The licences; most ask to be passed on with the code. */
@@ -25,7 +24,7 @@ export function thirdPartyNotices(packages: readonly BundledPackage[]): string {
     .join(`\n${"-".repeat(80)}\n\n`);
 }
 
-const packageFolder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/;
+const packageFolder = /^[^\0]*node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/;
 
 async function readPackage(folder: string): Promise<BundledPackage> {
   const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));

@@ -1,4 +1,4 @@
-import type { Plugin } from "esbuild";
+import type { Plugin } from "rolldown";
 
 /*
  * `applicationinsights` brings four fifths of code that is never called here: it can instrument every database client,
@@ -18,10 +18,12 @@ const settingsPoller = /[\\/]monitor-opentelemetry-exporter[\\/].*[\\/]configura
 
 export const leanTelemetry: Plugin = {
   name: "lean-telemetry",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: neverCalled }, ({ path }) => ({ path, namespace: "never-called" }));
-    onLoad({ filter: /.*/, namespace: "never-called" }, () => ({ contents: "module.exports = {};" }));
-    onLoad({ filter: settingsPoller }, () => ({ contents: noPoller }));
+  resolveId: (id) => (neverCalled.test(id) ? `\0never-called:${id}` : undefined),
+  load: (id) => {
+    if (id.startsWith("\0never-called:")) {
+      return "module.exports = {};";
+    }
+    return settingsPoller.test(id) ? noPoller : undefined;
   },
 };
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build } from "rolldown";
 import { RotatorError } from "../../../src/errors.ts";
 import {
   type FunctionsHost,
@@ -23,16 +23,13 @@ before(async () => {
   stateDirectory = join(directory, "state");
   const fixture = (name: string) => fileURLToPath(new URL(`./fixture/${name}`, import.meta.url));
   await build({
-    entryPoints: [fixture("timers.ts"), fixture("http.ts")],
-    outdir: join(packageDirectory, "functions"),
-    chunkNames: "chunks/[name]-[hash]",
-    bundle: true,
-    splitting: true,
-    format: "esm",
+    input: [fixture("timers.ts"), fixture("http.ts")],
     platform: "node",
     external: ["@azure/functions-core"],
-    banner: {
-      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    logLevel: "warn",
+    output: {
+      dir: join(packageDirectory, "functions"),
+      chunkFileNames: "chunks/[name]-[hash].js",
     },
   });
   await writeManifest(packageDirectory, "functions/*.js");
@@ -287,10 +284,8 @@ describe("the functions host, when things go wrong", () => {
 
   it("says why an app cannot be started", async () => {
     const folder = join(directory, "broken");
-    await build({
-      stdin: { contents: 'throw new TypeError("broken while it was loaded");' },
-      outfile: join(folder, "index.js"),
-    });
+    await mkdir(folder);
+    await writeFile(join(folder, "index.js"), 'throw new TypeError("broken while it was loaded");');
     const log = new Log();
     const starting = async (main: string) => {
       await writeManifest(folder, main);
