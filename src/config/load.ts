@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { problems, RotatorError } from "../errors.ts";
 import { readChecked } from "./checked.ts";
@@ -8,6 +8,11 @@ const loadProblems = problems({
   ConfigurationUnreadable: {
     message: "The configuration file cannot be read.",
     remedy: "Check that it is there and may be read, or name another one with --config or ROTATIONS_FILE.",
+    retryable: false,
+  },
+  ConfigurationNotAFile: {
+    message: "The configuration is a directory, a pipe or a device.",
+    remedy: "Name a file with --config or ROTATIONS_FILE: every tick reads it again.",
     retryable: false,
   },
   ConfigurationNotUtf8: {
@@ -26,7 +31,7 @@ export interface LoadOptions {
 
 /**
  * Reads and checks a configuration. A fault inside a rotation blocks that rotation and is in `problems`.
- * @throws RotatorError `ConfigurationUnreadable`, `ConfigurationNotUtf8`, `ConfigurationNotJson`;
+ * @throws RotatorError `ConfigurationUnreadable`, `ConfigurationNotAFile`, `ConfigurationNotUtf8`, `ConfigurationNotJson`;
  * `ConfigurationInvalidError` where nothing can be run.
  */
 export async function loadConfiguration({ file, environment }: LoadOptions): Promise<Configuration> {
@@ -56,12 +61,17 @@ async function checkedConfiguration(
 }
 
 async function readText(file: string): Promise<string> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const unreadable = (cause: unknown) => {
     throw new RotatorError(loadProblems.ConfigurationUnreadable, {
       cause,
       facts: { file, ...errorCode(cause) },
     });
-  });
+  };
+  // A pipe that nobody writes to would keep the process for ever, and even from ending.
+  if (!(await stat(file).catch(unreadable)).isFile()) {
+    throw new RotatorError(loadProblems.ConfigurationNotAFile, { facts: { file } });
+  }
+  const bytes = await readFile(file).catch(unreadable);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {

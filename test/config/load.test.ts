@@ -59,11 +59,11 @@ const unusable: readonly (readonly [string, () => Promise<string>, object])[] = 
     async () => join(directory, "nowhere.json"),
     { code: "ConfigurationUnreadable", errorCode: "ENOENT" },
   ],
+  ["a directory", async () => directory, { code: "ConfigurationNotAFile" }],
   [
-    "a directory",
-    async () => directory,
-    // Windows says EPERM or EACCES where others say EISDIR.
-    { code: "ConfigurationUnreadable" },
+    "what never ends",
+    async () => (process.platform === "win32" ? "\\\\.\\NUL" : "/dev/zero"),
+    { code: "ConfigurationNotAFile" },
   ],
   [
     "a path through a file",
