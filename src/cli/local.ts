@@ -1,5 +1,6 @@
-import { access, constants, mkdir } from "node:fs/promises";
-import { resolve } from "node:path";
+import { access, constants, mkdir, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { systemCode, unlessMissing } from "../delivery/files/fileSystem.ts";
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { EmbeddedAzure } from "../local/azure.ts";
 import { startEmbeddedAzure } from "../local/azure.ts";
@@ -39,12 +40,36 @@ export async function action(io: Io, options: LocalOptions): Promise<ExitCode> {
 
 async function makeDirectory(state: string): Promise<void> {
   try {
-    await mkdir(state, { recursive: true, mode: 0o700 });
+    await makeStepByStep(state);
     await access(state, constants.W_OK);
   } catch (cause) {
-    const unusable = new RotatorError(localProblems.DirectoryUnusable, { cause, facts: { state } });
+    const code = systemCode(cause);
+    const facts = { state, ...(code === undefined ? {} : { errorCode: code }) };
+    const unusable = new RotatorError(localProblems.DirectoryUnusable, { cause, facts });
     throw asRotatorError(unusable, "configure");
   }
+}
+
+/** Not `recursive`: where a file system answers ENOENT to whatever is made, as /proc does, Node.js tries for ever. */
+async function makeStepByStep(directory: string): Promise<void> {
+  if (await isDirectory(directory)) {
+    return;
+  }
+  if (dirname(directory) !== directory) {
+    await makeStepByStep(dirname(directory));
+  }
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    // Another start may have been quicker.
+    if (!(await isDirectory(directory))) {
+      throw error;
+    }
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await unlessMissing(stat(path)))?.isDirectory() ?? false;
 }
 
 function printEnvironment(io: Io, options: LocalOptions, { environment }: EmbeddedAzure): void {

@@ -19,7 +19,8 @@ after(() => rm(state, { recursive: true }));
 
 function built(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [program, ...argv], (error, stdout, stderr) => {
+    const options = { timeout: 60_000, killSignal: "SIGKILL" } as const;
+    execFile(process.execPath, [program, ...argv], options, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
     });
   });
@@ -67,6 +68,14 @@ describe("token-rotator local", () => {
     const { exitCode, stderr } = await command(["local", "--state", join(file, "below")]);
     assert.equal(exitCode, 2);
     assert.match(stderr, /^DirectoryUnusable: /);
+  });
+
+  test("so is one below what takes no directories, where Node.js itself would try for ever", async () => {
+    const nowhere = process.platform === "win32" ? "NUL\\below" : "/proc/nowhere/below";
+    // In a process of its own, because one that tries for ever cannot be ended otherwise.
+    const { code, stderr } = await built("local", "--state", nowhere);
+    assert.equal(code, 2);
+    assert.match(stderr, /^DirectoryUnusable: .*errorCode=E/);
   });
 
   test("without functions it prints what a program needs to use it, until it is stopped", async () => {
