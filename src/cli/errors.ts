@@ -16,3 +16,17 @@ export function printError(io: Io, error: RotatorError): void {
 export function errorText(output: Output, { code, summary, remedy }: RotatorError): string {
   return `${paint(output, "red", code)}: ${summary}\n  ${remedy}\n`;
 }
+
+/** What `--json` prints where there is nothing else to print. */
+export function errorDocument(error: RotatorError): object {
+  const { code, summary, remedy, stage } = error;
+  return {
+    error: {
+      code,
+      message: summary,
+      remedy,
+      ...(stage === undefined ? {} : { stage }),
+      ...(error instanceof ConfigurationInvalidError ? { problems: error.problems } : {}),
+    },
+  };
+}

@@ -17,9 +17,9 @@ export async function action(io: Io, options: CommonOptions): Promise<ExitCode> 
     printJson(io, rows);
   } else {
     io.stdout.write(table(["ROTATION", "ACTION", "REASON", "OUTPUTS", "CONSUMERS"], rows.map(cells(io))));
-    for (const error of blockingProblems(survey)) {
-      printError(io, error);
-    }
+  }
+  for (const error of blockingProblems(survey)) {
+    printError(io, error);
   }
   return rows.some((row) => row.action === "blocked") ? 1 : 0;
 }

@@ -1,8 +1,17 @@
 import { Command, CommanderError, Option } from "commander";
-import { asRotatorError } from "../errors.ts";
+import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import { version } from "../version.ts";
-import { printError } from "./errors.ts";
+import { errorDocument, printError } from "./errors.ts";
 import type { ExitCode, Io } from "./io.ts";
+import { printJson } from "./io.ts";
+
+const usageProblems = problems({
+  UsageInvalid: {
+    message: "The command line is not understood.",
+    remedy: "See what stderr says of it, or add --help.",
+    retryable: false,
+  },
+});
 
 /** Commander hands over the options as they are defined below, each command its own. */
 type Action = (io: Io, options: never, ...names: never[]) => Promise<number>;
@@ -24,13 +33,23 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       // Asking for help or for the version is no mistake.
-      return error.exitCode === 0 ? 0 : 2;
+      if (error.exitCode === 0) {
+        return 0;
+      }
+      // What is wrong and how to mend it has been printed.
+      if (wantsJson(argv)) {
+        printJson(io, errorDocument(new RotatorError(usageProblems.UsageInvalid)));
+      }
+      return 2;
     }
     if (error === io.signal.reason) {
       // Ctrl-C, and whoever pressed it knows.
       return 1;
     }
     printError(io, asRotatorError(error));
+    if (wantsJson(argv)) {
+      printJson(io, errorDocument(asRotatorError(error)));
+    }
     return isConfigurationError(error) ? 2 : 1;
   }
 }
@@ -243,6 +262,12 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
 
 function examples(...lines: string[]): string {
   return ["", "Examples:", ...lines.map((line) => `  token-rotator ${line}`)].join("\n");
+}
+
+/** Also where the command line could not be understood. What follows `--` is somebody else's. */
+function wantsJson(argv: readonly string[]): boolean {
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  return own.includes("--json");
 }
 
 function isConfigurationError(error: unknown): boolean {

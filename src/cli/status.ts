@@ -29,9 +29,9 @@ async function once(io: Io, options: StatusOptions, rotator: Rotator): Promise<E
     printJson(io, rows);
   } else {
     io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
-    for (const error of blockingProblems(survey)) {
-      printError(io, error);
-    }
+  }
+  for (const error of blockingProblems(survey)) {
+    printError(io, error);
   }
   return exitCode(rows);
 }

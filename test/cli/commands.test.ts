@@ -128,8 +128,8 @@ describe("the way of a token, command by command", () => {
     const { exitCode, stdout } = await run(rotations("foreign"), "plan", "--json");
     assert.equal(exitCode, 1);
     assert.equal(JSON.parse(stdout)[0].action, "blocked");
-    for (const name of ["plan", "status"]) {
-      const told = await run(rotations("foreign"), name);
+    for (const argv of [["plan"], ["status"], ["plan", "--json"], ["status", "--json"]]) {
+      const told = await run(rotations("foreign"), ...argv);
       assert.equal(told.exitCode, 1);
       assert.match(told.stderr, /^SecretNotOurs: .*secret=foreign.*\n {2}Choose another secret name/);
     }
@@ -240,7 +240,30 @@ describe("usage and configuration errors give 2, name the cure, and write nothin
       assert.match(stderr, told);
       assert.equal(azure.requests.count("keyvault.setSecret"), 0);
     });
+
+    test(`${name}, as --json`, async () => {
+      const { exitCode, stdout, stderr } = await run(configuration, ...argv, "--json");
+      assert.equal(exitCode, 2);
+      assert.match(stderr, told);
+      const { error } = JSON.parse(stdout);
+      assert.match(error.code, /^[A-Z][A-Za-z]+$/);
+      assert.ok(error.message !== "" && error.remedy !== "");
+    });
   }
+
+  test("--json behind a -- is for the other program", async () => {
+    const { exitCode, stdout } = await run(rotations("x"), "exec", "app", "--", "true", "--json");
+    assert.deepEqual([exitCode, stdout], [2, ""]);
+  });
+
+  test("a configuration that cannot be used has all its problems in the document", async () => {
+    const { exitCode, stdout } = await run({ tick: "x", rotations: { a: 1 } }, "plan", "--json");
+    assert.equal(exitCode, 2);
+    const { error } = JSON.parse(stdout);
+    assert.equal(error.code, "ConfigurationInvalid");
+    const pointers = error.problems.map(({ pointer }: { pointer: string }) => pointer);
+    assert.deepEqual(pointers, ["tick", "rotations.a"]);
+  });
 
   test("a file that is not there", async () => {
     const { exitCode, stderr } = await command(["validate", "-c", "nowhere.json"], { directory });
