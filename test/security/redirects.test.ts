@@ -55,6 +55,12 @@ describe("no redirect is followed, so no token and no secret goes with one", () 
     ["partner.*", "partner-api"],
     ["partner.token", "partner-api"],
     ["databricks.*", "lakebase"],
+    ["databricks.generateDatabaseCredential", "lakebase"],
+    ["microsoft.*", "onedrive"],
+    ["microsoft.token", "onedrive"],
+    ["oci.*", "oci-cli"],
+    ["oci.token", "oci-cli"],
+    ["blobs.*", "onedrive"],
   ] as const) {
     // On 307 a PUT or a POST keeps its method and its body; a GET goes on as it is on both.
     for (const status of [302, 307]) {
@@ -64,6 +70,8 @@ describe("no redirect is followed, so no token and no secret goes with one", () 
           "postgres-mcp-uri",
           "lakebase-pgpass",
           "partner-api-env",
+          "onedrive-auth-tokens",
+          "oci-session-token",
         ]) {
           if (azure.vault.secrets.versions(name).length > 0) {
             azure.vault.secrets.delete(name);
