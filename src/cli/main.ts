@@ -1,6 +1,7 @@
 #!/usr/bin/env node
+import { writeSync } from "node:fs";
 import { systemClock } from "../clock.ts";
-import type { Io, Output } from "./io.ts";
+import type { ExitCode, Io, Output } from "./io.ts";
 import { run } from "./program.ts";
 
 const interrupted = new AbortController();
@@ -20,7 +21,7 @@ for (const [signal, exitCode] of [
 
 const io: Io = {
   environment: process.env,
-  directory: process.cwd(),
+  directory: workingDirectory(),
   clock: systemClock,
   signal: interrupted.signal,
   stdout: output(process.stdout),
@@ -29,10 +30,25 @@ const io: Io = {
 
 process.exitCode = await run(process.argv.slice(2), io);
 
+/** A shell may stand in a directory that somebody has removed. */
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return giveUp(
+      "DirectoryGone: The directory that this was called in no longer exists.\n  Change to another one.\n",
+      2,
+    );
+  }
+}
+
 function output(stream: NodeJS.WriteStream): Output {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") {
-      throw error;
+  stream.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code !== "EPIPE") {
+      giveUp(
+        `OutputLost: What is printed cannot be written. (errorCode=${code})\n  Make room on its disk.\n`,
+        1,
+      );
     }
     // Whoever reads (`| head`) has seen enough: a watch ends too.
     interrupted.abort();
@@ -45,4 +61,13 @@ function output(stream: NodeJS.WriteStream): Output {
     hasColours: stream.isTTY === true && !process.env.NO_COLOR,
     columns: stream.columns ?? 100,
   };
+}
+
+function giveUp(text: string, exitCode: ExitCode): never {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody can be told.
+  }
+  process.exit(exitCode);
 }
