@@ -1,13 +1,36 @@
-/* One tick over the configuration given as argument; tells its parent the peak of its resident memory. */
-import { createRotator } from "../src/index.ts";
+/*
+ * Loads the function app given as argument as the worker does, fires its timer once, and tells its parent what that took.
+ * Built before it is run: the compiler in Node.js that strips types takes as much memory as all else here.
+ */
+import { pathToFileURL } from "node:url";
+import { provideCoreModule } from "../src/local/functionsHost/coreModule.ts";
 
-const [file = ""] = process.argv.slice(2);
+export interface Residence {
+  readonly peakMiB: number;
+  readonly ms: number;
+  readonly userMs: number;
+  /** Of the tick's heartbeat. */
+  readonly unchanged: number;
+}
+
+const [app = ""] = process.argv.slice(2);
+const { functions } = provideCoreModule(() => {});
+await import(pathToFileURL(app).href);
+const tick = [...functions.values()].find(({ metadata }) => metadata.name === "tick");
+let unchanged = 0;
+const log = (line: string) => {
+  if (line.startsWith('{"event":"TickCompleted"')) {
+    ({ unchanged } = JSON.parse(line));
+  }
+};
+const context = { info: log, warn: log, error: log, debug: log, invocationId: "bench" };
 const startedAt = performance.now();
-const rotator = await createRotator({ file });
-const { rotations } = await rotator.tick();
-process.send?.({
+const cpu = process.cpuUsage();
+await tick?.callback({ isPastDue: false }, context);
+const residence: Residence = {
   peakMiB: process.resourceUsage().maxRSS / 1024,
   ms: performance.now() - startedAt,
-  fresh: rotations.filter(({ outcome }) => outcome === "Fresh").length,
-});
-process.disconnect?.();
+  userMs: process.cpuUsage(cpu).user / 1000,
+  unchanged,
+};
+console.log(JSON.stringify(residence));
