@@ -120,34 +120,32 @@ class Tick {
       );
       return { results, targets: [] };
     }
-    const decided = this.#rotations.map((rotation) => {
+    const due: (readonly [Rotation, Decision])[] = [];
+    const running = new Map<Rotation, RotationResult | Promise<RotationResult>>();
+    for (const rotation of this.#rotations) {
       const decision = decide(rotation, this.states, clock.now(), { force: this.#forced });
-      return [rotation, decision] as const;
-    });
-    const due = decided.filter(([, { action }]) => action === "rotate");
+      if (decision.action === "rotate") {
+        due.push([rotation, decision]);
+      } else {
+        // Nothing of an idle rotation is kept but its result, and of most ticks most rotations are idle.
+        running.set(rotation, idleResult(rotation, decision));
+      }
+    }
     const mint = new TickMint(due, { clock, limit: concurrencyLimit(concurrentMints) });
-    const running = new Map(
-      decided
-        .toSorted(([, a], [, b]) => urgency(a) - urgency(b))
-        .map(([rotation, decision]) => [rotation, this.#rotate(rotation, decision, mint)]),
-    );
+    for (const [rotation, decision] of due.toSorted(([, a], [, b]) => urgency(a) - urgency(b))) {
+      running.set(rotation, this.#rotate(rotation, decision, mint));
+    }
     const served = await Promise.all(
       targetsOf(this.#rotations).map(async (target) => ({
         target,
         report: await this.#serve(target, running),
       })),
     );
-    const results = await Promise.all(
-      this.#rotations.map(async (rotation) => {
-        const result = await running.get(rotation);
-        const own = served.filter(({ target }) =>
-          target.bindings.some((binding) => binding.rotation === rotation),
-        );
-        const reports = own.flatMap(({ report }) => report ?? []);
-        const told = withConsumers(result as RotationResult, reports);
-        return reports.length === own.length ? told : consumersNotReached(told);
-      }),
-    );
+    const results: RotationResult[] = [];
+    for (const rotation of this.#rotations) {
+      const result = (await running.get(rotation)) as RotationResult;
+      results.push(rotation.consumers.length === 0 ? result : withServed(rotation, result, served));
+    }
     return { results, targets: served.flatMap(({ report }) => report ?? []) };
   }
 
@@ -155,12 +153,6 @@ class Tick {
   async #rotate(rotation: Rotation, decision: Decision, mint: TickMint): Promise<RotationResult> {
     const startedAt = this.#engine.clock.now();
     const took = () => this.#engine.clock.now() - startedAt;
-    if (decision.action === "blocked") {
-      return blockedResult(rotation, decision, took());
-    }
-    if (decision.action === "none") {
-      return unchangedResult(rotation, decision, decision.reason === "Paused" ? "Paused" : "Fresh", took());
-    }
     let minted: Minted | undefined;
     try {
       minted = await unlessAborted(this.#signal, mint.mint(rotation, this.#forced, this.#context()));
@@ -220,7 +212,7 @@ class Tick {
   /** Waits for the rotations that feed the target, and for no others. `undefined` where time was up. */
   async #serve(
     target: Target,
-    running: ReadonlyMap<Rotation, Promise<RotationResult>>,
+    running: ReadonlyMap<Rotation, RotationResult | Promise<RotationResult>>,
   ): Promise<TargetReport | undefined> {
     const { clock, storeOf } = this.#engine;
     const results = await Promise.all(target.bindings.map(({ rotation }) => running.get(rotation)));
@@ -247,6 +239,25 @@ class Tick {
     const { clock, retryBudgetMs } = this.#engine;
     return { signal: this.#signal, giveUpAt: Math.min(this.#endsAt, clock.now() + retryBudgetMs) };
   }
+}
+
+/** The result of a rotation for which nothing is or may be done. */
+function idleResult(rotation: Rotation, decision: Decision): RotationResult {
+  return decision.action === "blocked"
+    ? blockedResult(rotation, decision, 0)
+    : unchangedResult(rotation, decision, decision.reason === "Paused" ? "Paused" : "Fresh", 0);
+}
+
+/** What the consumers that the rotation feeds make of its result; `report` is absent where time was up. */
+function withServed(
+  rotation: Rotation,
+  result: RotationResult,
+  served: readonly { readonly target: Target; readonly report: TargetReport | undefined }[],
+): RotationResult {
+  const own = served.filter(({ target }) => target.bindings.some((binding) => binding.rotation === rotation));
+  const reports = own.flatMap(({ report }) => report ?? []);
+  const told = withConsumers(result, reports);
+  return reports.length === own.length ? told : consumersNotReached(told);
 }
 
 /** Those nearest to their expiry go first, so that a deadline cuts what can wait. */

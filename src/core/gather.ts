@@ -13,10 +13,12 @@ export async function gather(
   context: CallContext,
 ): Promise<Map<string, SecretState>> {
   const names = new Map<string, string[]>();
-  for (const output of rotations.flatMap(({ outputs }) => outputs)) {
-    const ofVault = names.get(output.vault) ?? [];
-    ofVault.push(output.secret);
-    names.set(output.vault, ofVault);
+  for (const { outputs } of rotations) {
+    for (const { vault, secret } of outputs) {
+      const ofVault = names.get(vault) ?? [];
+      ofVault.push(secret);
+      names.set(vault, ofVault);
+    }
   }
   const states = new Map<string, SecretState>();
   await Promise.all(

@@ -119,7 +119,8 @@ function reportMetrics(engine: Engine, states: States, rotations: readonly Rotat
 }
 
 function heartbeat(engine: Engine, report: TickReport, pastDue: boolean): EventProperties["TickCompleted"] {
-  const count = (matches: (result: RotationResult) => boolean) => report.rotations.filter(matches).length;
+  const count = (matches: (result: RotationResult) => boolean) =>
+    report.rotations.reduce((sum, result) => (matches(result) ? sum + 1 : sum), 0);
   const idleReasons = new Set(["Fresh", "Paused", "Blocked", "ConfigurationInvalid", "StateUnknown"]);
   return {
     rotations: report.rotations.length,

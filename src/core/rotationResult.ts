@@ -165,7 +165,10 @@ function resultBase(
     reason: decision?.reason ?? "StateUnknown",
     ...(earliest === undefined ? {} : { expiresOn: earliest }),
     durationMs,
-    consumers: [],
-    warnings: [],
+    consumers: none,
+    warnings: none,
   };
 }
+
+/** The same for all: a tick may have thousands of results. */
+const none: readonly [] = [];

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Timing } from "./rotation.ts";
 
 /** Share of a token's lifetime by which a rotation may be early, so that a thousand do not come due in one tick. */
@@ -39,7 +39,7 @@ function jitter(name: string): number {
   if (known !== undefined) {
     return known;
   }
-  const share = createHash("sha256").update(name, "utf8").digest().readUInt32BE(0) / 2 ** 32;
+  const share = hash("sha256", name, "buffer").readUInt32BE(0) / 2 ** 32;
   jitters.set(name, share);
   return share;
 }
