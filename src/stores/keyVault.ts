@@ -14,6 +14,7 @@ import type {
 import { SecretValue } from "../secretValue.ts";
 import { clientError, vaultProblems } from "./keyVaultErrors.ts";
 import type { SecretClient } from "./secretClient.ts";
+import { SharedFacts } from "./sharedFacts.ts";
 import { connectToVault, type VaultConnection, type VaultConnectionOptions } from "./vaultConnection.ts";
 import { checkName, checkTags, checkVersion } from "./versionChecks.ts";
 
@@ -63,13 +64,14 @@ class KeyVaultStore implements SecretStore {
     // Names of secrets compare without case.
     const missing = new Set(names.map(keyOf));
     const found = new Map<string, SecretState>();
+    const shared = new SharedFacts();
     let stateOfMissing: (name: string) => SecretState | Promise<SecretState> = () => ({ kind: "absent" });
     try {
       await this.#call(context, async (client) => {
         for await (const properties of missing.size === 0 ? [] : client.listPropertiesOfSecrets()) {
           const key = keyOf(properties.name);
           if (missing.delete(key)) {
-            found.set(key, { kind: "present", properties: toProperties(properties) });
+            found.set(key, { kind: "present", properties: shared.in(toProperties(properties)) });
             if (missing.size === 0) {
               return;
             }
@@ -85,10 +87,18 @@ class KeyVaultStore implements SecretStore {
           ? (name) => this.#inspectOne(name, context)
           : () => ({ kind: "unknown", error: known });
     }
-    const states = names.map(
-      async (name) => [name, found.get(keyOf(name)) ?? (await stateOfMissing(name))] as const,
-    );
-    return new Map(await Promise.all(states));
+    const states = new Map<string, SecretState>();
+    const rest: string[] = [];
+    for (const name of names) {
+      const state = found.get(keyOf(name));
+      if (state === undefined) {
+        rest.push(name);
+      } else {
+        states.set(name, state);
+      }
+    }
+    await Promise.all(rest.map(async (name) => states.set(name, await stateOfMissing(name))));
+    return states;
   }
 
   async #inspectOne(name: string, context: CallContext): Promise<SecretState> {
