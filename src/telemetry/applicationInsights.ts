@@ -43,11 +43,13 @@ const applicationInsightsProblems = problems({
  */
 export function createApplicationInsights(options: ApplicationInsightsOptions): Telemetry {
   const { environment, log, traceParent } = options;
+  if (!environment.APPLICATIONINSIGHTS_CONNECTION_STRING) {
+    return createNoInsights(log);
+  }
   let events: Item[] = [];
   /** By series: where two ticks have spoken before a flush, the later one holds. */
   const metrics = new Map<string, Item>();
   let connected: Promise<ApplicationInsightsClient> | undefined;
-  let saidOff = false;
 
   const client = () => {
     connected ??= connect(options).catch((error: unknown) => {
@@ -71,13 +73,6 @@ export function createApplicationInsights(options: ApplicationInsightsOptions): 
       const items = [...events, ...metrics.values()];
       metrics.clear();
       events = [];
-      if (!environment.APPLICATIONINSIGHTS_CONNECTION_STRING) {
-        if (!saidOff) {
-          saidOff = true;
-          log("info", "APPLICATIONINSIGHTS_CONNECTION_STRING is not set: events stay in this log.");
-        }
-        return;
-      }
       if (items.length === 0) {
         return;
       }
@@ -89,6 +84,21 @@ export function createApplicationInsights(options: ApplicationInsightsOptions): 
           : asRotatorError(thrown);
         const { code, summary, remedy } = error;
         log("warn", JSON.stringify({ event: "TelemetrySinkFailed", code, message: summary, remedy }));
+      }
+    },
+  };
+}
+
+/** Keeps nothing, and says so once. */
+function createNoInsights(log: Log): Telemetry {
+  let saidOff = false;
+  return {
+    event: () => {},
+    metric: () => {},
+    flush: async () => {
+      if (!saidOff) {
+        saidOff = true;
+        log("info", "APPLICATIONINSIGHTS_CONNECTION_STRING is not set: events stay in this log.");
       }
     },
   };
