@@ -1,8 +1,19 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 
 /** The first hex digits of the SHA-256 of a plain value, whatever the order of its keys. */
 export function shortHash(value: unknown, digits: number): string {
   return hash("sha256", canonicalJson(value), "hex").slice(0, digits);
+}
+
+/** The same of a list, which may be long and is never laid out as one text. */
+export function shortHashOfList(values: Iterable<unknown>, digits: number): string {
+  const all = createHash("sha256").update("[");
+  let before = "";
+  for (const value of values) {
+    all.update(before).update(canonicalJson(value));
+    before = ",";
+  }
+  return all.update("]").digest("hex").slice(0, digits);
 }
 
 function canonicalJson(value: unknown): string {

@@ -58,25 +58,27 @@ function looksRandom(text: string, field: string): boolean {
 export function findLiteralSecrets(
   value: unknown,
   found: (path: readonly (string | number)[], what: string) => void,
-  path: readonly (string | number)[] = [],
+  /** Of `value`. One for the whole walk: a copy for every value would be most of what reading a long file takes. */
+  path: (string | number)[] = [],
 ): void {
   if (typeof value === "string") {
     const field = path.findLast((segment) => typeof segment === "string") ?? "";
     const what = looksLikeSecret(value, String(field));
     if (what !== undefined) {
-      found(path, what);
+      found([...path], what);
     }
     return;
   }
   if (typeof value !== "object" || value === null) {
     return;
   }
-  for (const [key, child] of Object.entries(value)) {
-    const here = [...path, Array.isArray(value) ? Number(key) : key];
+  for (const key of Object.keys(value)) {
+    path.push(Array.isArray(value) ? Number(key) : key);
     const what = Array.isArray(value) ? undefined : looksLikeSecret(key, "");
     if (what !== undefined) {
-      found(here, what);
+      found([...path], what);
     }
-    findLiteralSecrets(child, found, here);
+    findLiteralSecrets((value as Record<string, unknown>)[key], found, path);
+    path.pop();
   }
 }

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { problems, RotatorError } from "../errors.ts";
@@ -37,7 +38,7 @@ export interface LoadOptions {
 export async function loadConfiguration({ file, environment }: LoadOptions): Promise<Configuration> {
   const path = file ?? (environment.ROTATIONS_FILE || "rotations.json");
   const text = await readText(path);
-  const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, text]);
+  const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, hash("sha256", text)]);
   if (latest?.key !== key) {
     latest = { key, configuration: await checkedConfiguration(path, text, environment) };
   }

@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import * as z from "zod";
 import { problems, RotatorError } from "../errors.ts";
-import { deepFreeze, shortHash } from "./canonical.ts";
+import { deepFreeze, shortHashOfList } from "./canonical.ts";
 import type { Configuration, RotationConfiguration } from "./configuration.ts";
 import { parseDuration } from "./duration.ts";
 import { vaultOrigin, vaultUrl } from "./fields.ts";
@@ -70,7 +70,7 @@ export function parseConfiguration(text: string, options: ParseOptions): Configu
     file: path,
     directory: dirname(path),
     ...top,
-    hash: shortHash([top, rotationEntries(json.value)], 12),
+    hash: shortHashOfList([top, ...rotationEntries(json.value)], 12),
     rotations,
     problems: all,
   });
@@ -81,7 +81,7 @@ function reportForAll(document: unknown, duplicates: readonly JsonPath[], findin
   for (const path of duplicates) {
     findings.report(path, "DuplicateKey", "stands twice in the same object; remove one of the two");
   }
-  dropForbiddenKeys(document, [], findings);
+  dropForbiddenKeys(document, findings);
   findLiteralSecrets(document, (path, what) =>
     findings.report(
       path,
@@ -94,20 +94,27 @@ function reportForAll(document: unknown, duplicates: readonly JsonPath[], findin
 const forbiddenKeys = new Set(["__proto__", "constructor", "prototype"]);
 
 /** They are names in JSON but reach into the objects of the program that reads it. */
-function dropForbiddenKeys(value: unknown, path: readonly (string | number)[], findings: Findings): void {
+function dropForbiddenKeys(
+  value: unknown,
+  findings: Findings,
+  /** Of `value`; the walk has one path, which it extends and shortens. */
+  path: (string | number)[] = [],
+): void {
   if (typeof value !== "object" || value === null) {
     return;
   }
-  for (const [key, child] of Object.entries(value)) {
-    const here = [...path, Array.isArray(value) ? Number(key) : key];
+  for (const key of Object.keys(value)) {
+    const child = (value as Record<string, unknown>)[key];
+    path.push(Array.isArray(value) ? Number(key) : key);
     if (forbiddenKeys.has(key)) {
-      findings.report(here, "ForbiddenKey", "is a name that is not taken here; use another one");
+      findings.report([...path], "ForbiddenKey", "is a name that is not taken here; use another one");
       // The name of a rotation stays, so that its fault has a rotation to block.
-      if (path.length !== 1 || path[0] !== "rotations") {
+      if (path.length !== 2 || path[0] !== "rotations") {
         Reflect.deleteProperty(value, key);
       }
     }
-    dropForbiddenKeys(child, here, findings);
+    dropForbiddenKeys(child, findings, path);
+    path.pop();
   }
 }
 

@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly retryBudgetMs: number;
 }
 
+const none: readonly [] = [];
+
 type Kubernetes = NonNullable<RotationOptions["kubernetes"]>;
 
 /** What could be read of a rotation: all of it, or the fields that have no fault. */
@@ -30,6 +32,23 @@ export type RotationFields = {
 /** What the CSI driver's poll interval leaves out: the kubelet's own round until the file is in the pod. */
 const kubeletMs = 180_000;
 const defaultPropagationMs = 300_000;
+
+/**
+ * One value for all that are equal. Thousands of rotations differ in little more than their names, and would hold
+ * thousands of copies of the rest.
+ */
+export class Shared {
+  readonly #values = new Map<string, unknown>();
+
+  /** Of plain values, which nobody changes any more. */
+  of<Value>(value: Value): Value {
+    const text = JSON.stringify(value);
+    if (!this.#values.has(text)) {
+      this.#values.set(text, value);
+    }
+    return this.#values.get(text) as Value;
+  }
+}
 
 /** The sources, with the vault in every secret reference, so that equal sources are equal however they are written. */
 export function resolveSources(
@@ -76,20 +95,22 @@ export function resolveRotation(
   sources: readonly SourceConfiguration[],
   budget: FreshnessBudget,
   { vault }: Surroundings,
+  shared: Shared,
 ): ReadyRotation {
   const { margin, expect, probe, paused, kubernetes, retire } = options;
   const until = typeof paused === "object" ? { until: Date.parse(paused.until) } : {};
   return {
     state: "ready",
     name,
-    faults: [],
-    sources,
-    outputs: options.outputs.map((output) => resolveOutput(output, sources, vault)),
-    consumers: options.consumers,
-    ...(margin === undefined ? {} : { marginMs: budget.marginMs }),
+    faults: none,
+    sources: shared.of(sources),
+    outputs: options.outputs.map((output) => resolveOutput(output, sources, vault, shared)),
+    consumers: options.consumers.length === 0 ? none : options.consumers,
     floorMs: budget.floorMs,
     lifetimeMs: shortestLifetime(sources),
-    budget,
+    budget: { ...budget, arithmetic: shared.of(budget.arithmetic) },
+    files: options.files ?? none,
+    ...(margin === undefined ? {} : { marginMs: budget.marginMs }),
     ...(expect === undefined
       ? {}
       : {
@@ -101,7 +122,6 @@ export function resolveRotation(
     ...(probe === undefined ? {} : { probe }),
     ...(paused === undefined || paused === false ? {} : { paused: until }),
     ...(kubernetes === undefined ? {} : { kubernetes: resolveKubernetes(kubernetes, options.outputs) }),
-    files: options.files ?? [],
     ...(retire === undefined
       ? {}
       : { retire: { graceMs: milliseconds(retire.grace) ?? 0, keep: retire.keep } }),
@@ -153,9 +173,10 @@ function resolveOutput(
   { secret, vault: named, adopt, ...options }: OutputOptions,
   sources: readonly SourceConfiguration[],
   vault: string,
+  shared: Shared,
 ): OutputConfiguration {
   const spec = shortHash([options, sources.map(({ key }) => key)], 16);
-  return { secret, vault: vaultOr(named, vault), adopt, options, spec };
+  return { secret, vault: vaultOr(named, vault), adopt, options: shared.of(options), spec: shared.of(spec) };
 }
 
 function resolveKubernetes(
@@ -177,7 +198,7 @@ function readerPaths(fields: RotationFields, { consumers: plugins }: Registries)
     kubernetes === undefined ? undefined : (milliseconds(kubernetes.pollInterval) ?? 0) + kubeletMs;
   const vaultMs = milliseconds(propagation) ?? polledMs ?? defaultPropagationMs;
   return [
-    ...outputs.map(({ secret }) => ({ output: secret, reader: [], propagationMs: vaultMs })),
+    ...outputs.map(({ secret }) => ({ output: secret, reader: none, propagationMs: vaultMs })),
     ...consumers.map((options, index) => ({
       output: options.output,
       reader: ["consumers", index],

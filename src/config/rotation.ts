@@ -18,6 +18,7 @@ import {
   resolveBudget,
   resolveRotation,
   resolveSources,
+  Shared,
   type Surroundings,
   vaultOr,
 } from "./resolve.ts";
@@ -43,6 +44,7 @@ export class RotationReader {
   readonly #surroundings: Surroundings;
   readonly #findings: Findings;
   readonly #claims: Claims;
+  readonly #shared = new Shared();
 
   constructor(registries: Registries, surroundings: Surroundings, findings: Findings) {
     this.#registries = registries;
@@ -67,7 +69,10 @@ export class RotationReader {
     const budget = checked.ok || decidesBudget(fields) ? this.#budget(path, fields, sources) : undefined;
     const outputs = named.flatMap((output) => (output === undefined ? [] : [output]));
     return checked.ok && budget !== undefined
-      ? { ready: resolveRotation(path[1], checked.value, sources, budget, this.#surroundings), outputs }
+      ? {
+          ready: resolveRotation(path[1], checked.value, sources, budget, this.#surroundings, this.#shared),
+          outputs,
+        }
       : { outputs };
   }
 

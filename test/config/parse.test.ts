@@ -151,6 +151,19 @@ test("paused is true, false or until", () => {
   assert.equal("paused" in ready(configuration, "b"), false);
 });
 
+test("rotations share what they have in common", () => {
+  const configuration = parse({
+    a: rotation({ outputs: [{ secret: "a" }] }),
+    b: rotation({ outputs: [{ secret: "b" }] }),
+    c: rotation({ outputs: [{ secret: "c" }], source: { kind: "plain", scope: "c" } }),
+  });
+  const [a, b, c] = ["a", "b", "c"].map((name) => ready(configuration, name));
+  assert.equal(a?.sources, b?.sources);
+  assert.equal(a?.outputs[0]?.options, b?.outputs[0]?.options);
+  assert.notDeepEqual(a?.sources, c?.sources);
+  assert.notEqual(a?.outputs[0]?.spec, c?.outputs[0]?.spec);
+});
+
 test("a configuration is frozen throughout", () => {
   const configuration = parse({ a: rotation() });
   const unfrozen: string[] = [];
