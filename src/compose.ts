@@ -4,6 +4,8 @@ import { systemClock } from "./clock.ts";
 import type {
   Configuration,
   ConsumerOptions,
+  ExpectedClaims,
+  FormatOptions,
   OutputConfiguration,
   ReadyRotation,
   RotationConfiguration,
@@ -13,7 +15,7 @@ import { formatProblem } from "./config/problems.ts";
 import { lazyConsumer } from "./consumers/lazyConsumer.ts";
 import { consumers } from "./consumers/registry.ts";
 import type { Engine } from "./core/engine.ts";
-import type { ConsumerBinding, Output, Rotation, SourceBinding } from "./core/rotation.ts";
+import type { ConsumerBinding, Output, Rotation, SourceBinding, TokenChecks } from "./core/rotation.ts";
 import { formats } from "./formats/registry.ts";
 import { chooseIdentity, type Identity, type IdentityCredential } from "./identity.ts";
 import { createLeases } from "./leases/leases.ts";
@@ -75,17 +77,16 @@ export function compose(configuration: Configuration, surroundings: Surroundings
       ),
     }),
   );
-  const rotations = configuration.rotations.map((rotation) =>
-    toRotation(rotation, {
-      source: (source) => toSource(source, () => environmentOf(rotation.name).nested(source.options)),
-      consumer: consumerOf,
-      probe: (options) =>
-        plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, {
-          clock,
-          fetch: safeFetch(),
-        }),
-    }),
-  );
+  const parts: Parts = {
+    source: (source, rotation) => environmentOf(rotation).nested(source.options),
+    consumer: consumerOf,
+    probe: (options) =>
+      plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, {
+        clock,
+        fetch: safeFetch(),
+      }),
+  };
+  const rotations = configuration.rotations.map((rotation) => toRotation(rotation, parts));
   return new Rotator(configuration, engine, rotations);
 }
 
@@ -158,7 +159,8 @@ export function composeStores(
 
 /** What the rotations of a configuration are joined with. */
 export interface Parts {
-  readonly source: (source: SourceConfiguration) => SourceBinding;
+  /** Makes a source, for the rotation of that name. */
+  readonly source: (source: SourceConfiguration, rotation: string) => Promise<TokenSource>;
   readonly consumer: (options: ConsumerOptions) => Consumer;
   readonly probe: (
     options: NonNullable<ReadyRotation["probe"]>,
@@ -180,7 +182,7 @@ export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotat
   const { name, expect, probe, marginMs, floorMs, budget, paused, retire } = rotation;
   return {
     name,
-    sources: rotation.sources.map(parts.source),
+    sources: rotation.sources.map((source) => new LazySource(source, name, parts.source)),
     outputs: rotation.outputs.map(toOutput),
     consumers: rotation.consumers.map(
       (options): ConsumerBinding => ({
@@ -190,34 +192,75 @@ export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotat
       }),
     ),
     timing: { floorMs, overdueMs: budget.overdueMs, ...(marginMs === undefined ? {} : { marginMs }) },
-    checks: {
-      check: (token, now) => checkClaims(token, expect ?? {}, now),
-      subjectOf,
-      subjectStated: expect?.subject !== undefined,
-    },
+    checks: expect === undefined ? anyClaims : checksOf(expect),
+    faults: rotation.faults,
     ...(probe === undefined ? {} : { probe: once(() => parts.probe(probe)) }),
     ...(paused === undefined ? {} : { paused }),
     ...(retire === undefined ? {} : { retire }),
-    faults: [],
   };
 }
 
-export function toSource(
-  { kind, key, refusedBeforeExpiryMs }: SourceConfiguration,
-  load: () => Promise<TokenSource>,
-): SourceBinding {
-  return { kind, key, refusedBeforeExpiryMs, load: once(load) };
+function checksOf(expect: ExpectedClaims): TokenChecks {
+  return {
+    check: (token, now) => checkClaims(token, expect, now),
+    subjectOf,
+    subjectStated: expect.subject !== undefined,
+  };
+}
+
+const anyClaims = checksOf({});
+
+/** Made when somebody first asks for a token. A class, because thousands of rotations would hold as many closures. */
+class LazySource implements SourceBinding {
+  readonly #source: SourceConfiguration;
+  readonly #rotation: string;
+  readonly #make: Parts["source"];
+  #made: Promise<TokenSource> | undefined;
+
+  constructor(source: SourceConfiguration, rotation: string, make: Parts["source"]) {
+    this.#source = source;
+    this.#rotation = rotation;
+    this.#make = make;
+  }
+
+  get kind(): string {
+    return this.#source.kind;
+  }
+
+  get key(): string {
+    return this.#source.key;
+  }
+
+  get refusedBeforeExpiryMs(): number {
+    return this.#source.refusedBeforeExpiryMs;
+  }
+
+  load(): Promise<TokenSource> {
+    this.#made ??= this.#make(this.#source, this.#rotation).catch((error: unknown) => {
+      // Not remembered: the next one tries again.
+      this.#made = undefined;
+      throw error;
+    });
+    return this.#made;
+  }
 }
 
 function toOutput({ secret, vault, adopt, spec, options }: OutputConfiguration): Output {
-  return {
-    secret,
-    vault,
-    adopt,
-    spec,
-    load: once(() => plugin<FormatPlugin<typeof options>>(formats, options.format).create(options)),
-  };
+  return { secret, vault, adopt, spec, load: formatOf(options) };
 }
+
+/** One format for equal options, which the configuration shares: a format is pure, and thousands of outputs are `raw`. */
+function formatOf(options: FormatOptions): Output["load"] {
+  const known = madeFormats.get(options);
+  if (known !== undefined) {
+    return known;
+  }
+  const load = once(() => plugin<FormatPlugin<typeof options>>(formats, options.format).create(options));
+  madeFormats.set(options, load);
+  return load;
+}
+
+const madeFormats = new WeakMap<FormatOptions, Output["load"]>();
 
 /** One consumer per target, made with every binding that any rotation has to it. */
 export function consumersByTarget(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toRotation, toSource } from "../src/compose.ts";
+import { type Parts, toRotation } from "../src/compose.ts";
 import { parseConfiguration } from "../src/config/parse.ts";
 import { decide, renewAt } from "../src/core/decide.ts";
 import { freshness } from "../src/core/freshness.ts";
@@ -9,21 +9,23 @@ import { epoch, hours, minutes, ourVersion, present, vault } from "./builders.ts
 
 const unused = () => assert.fail("nothing is loaded to decide");
 
-/** One rotation as the defaults make it: tokens of an hour, a tick of 5 minutes, retries of 2, a floor of 22. */
-function defaultRotation(): Rotation {
+/** Rotations as the defaults make them: tokens of an hour, a tick of 5 minutes, retries of 2, a floor of 22. */
+function defaultRotations(names: readonly string[], make: Parts["source"] = unused): Rotation[] {
   const source = { kind: "entra", scope: "https://example.org/.default" };
-  const text = JSON.stringify({ vault, rotations: { app: { source, outputs: [{ secret: "app-token" }] } } });
-  const [rotation] = parseConfiguration(text, { file: "rotations.json", environment: {} }).rotations;
-  assert.ok(rotation?.state === "ready");
-  return toRotation(rotation, {
-    source: (options) => toSource(options, unused),
-    consumer: unused,
-    probe: unused,
-  });
+  const rotations = Object.fromEntries(
+    names.map((name) => [name, { source, outputs: [{ secret: `${name}-token` }] }]),
+  );
+  const text = JSON.stringify({ vault, rotations });
+  const configuration = parseConfiguration(text, { file: "rotations.json", environment: {} });
+  assert.deepEqual(configuration.problems, []);
+  return configuration.rotations.map((rotation) =>
+    toRotation(rotation, { source: make, consumer: unused, probe: unused }),
+  );
 }
 
 test("a rotation that is renewed by the first tick that finds it due was never stale", () => {
-  const rotation = defaultRotation();
+  const [rotation] = defaultRotations(["app"]);
+  assert.ok(rotation !== undefined);
   const [output] = rotation.outputs;
   assert.ok(output !== undefined);
   const held = ourVersion({ spec: output.spec });
@@ -42,4 +44,29 @@ test("a rotation that is renewed by the first tick that finds it due was never s
   assert.equal(healthAt(epoch + 45 * minutes - 1), "due");
   assert.equal(healthAt(epoch + 45 * minutes), "stale");
   assert.equal(healthAt(epoch + hours), "expired");
+});
+
+test("a source is made for its rotation when it is first asked for, once, and again where that failed", async () => {
+  const made: string[] = [];
+  const source = { mint: unused };
+  const [a, b] = defaultRotations(["a", "b"], async ({ kind }, rotation) => {
+    made.push(`${kind} of ${rotation}`);
+    if (made.length === 1) {
+      throw new Error("not yet");
+    }
+    return source;
+  });
+  const [binding] = a?.sources ?? [];
+  assert.ok(binding !== undefined);
+  assert.deepEqual([binding.kind, binding.key], ["entra", b?.sources[0]?.key]);
+  assert.deepEqual(made, []);
+  await assert.rejects(binding.load(), /not yet/);
+  assert.deepEqual(await Promise.all([binding.load(), binding.load()]), [source, source]);
+  await b?.sources[0]?.load();
+  assert.deepEqual(made, ["entra of a", "entra of a", "entra of b"]);
+});
+
+test("outputs with equal formats share one", async () => {
+  const [a, b] = defaultRotations(["a", "b"]);
+  assert.equal(await a?.outputs[0]?.load(), await b?.outputs[0]?.load());
 });
