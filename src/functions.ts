@@ -1,5 +1,6 @@
 import type { Health, TickContext } from "./app/runner.ts";
 import { Runner } from "./app/runner.ts";
+import { keepYoungGenerationSmall } from "./app/youngGeneration.ts";
 import { systemClock } from "./clock.ts";
 import { compose } from "./compose.ts";
 import { loadConfiguration } from "./config/load.ts";
@@ -36,7 +37,10 @@ let composed: Rotator | undefined;
  * and its clients are kept: new ones would pay for another challenge and another token.
  */
 async function load(telemetry: Telemetry): Promise<Rotator> {
-  const configuration = await loadConfiguration({ environment: process.env });
+  const configuration = await loadConfiguration({
+    environment: process.env,
+    onRead: keepYoungGenerationSmall,
+  });
   if (composed === undefined || composed.configuration.hash !== configuration.hash) {
     composed = compose(configuration, { environment: process.env, telemetry });
   }

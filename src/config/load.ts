@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly file?: string;
   /** `KEY_VAULT_URL` is the vault where the file names none. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told how long the text is, before it is checked. */
+  readonly onRead?: (characters: number) => void;
 }
 
 /**
@@ -35,9 +37,10 @@ export interface LoadOptions {
  * @throws RotatorError `ConfigurationUnreadable`, `ConfigurationNotAFile`, `ConfigurationNotUtf8`, `ConfigurationNotJson`;
  * `ConfigurationInvalidError` where nothing can be run.
  */
-export async function loadConfiguration({ file, environment }: LoadOptions): Promise<Configuration> {
+export async function loadConfiguration({ file, environment, onRead }: LoadOptions): Promise<Configuration> {
   const path = file ?? (environment.ROTATIONS_FILE || "rotations.json");
   const text = await readText(path);
+  onRead?.(text.length);
   const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, hash("sha256", text)]);
   if (latest?.key !== key) {
     latest = { key, configuration: await checkedConfiguration(path, text, environment) };
