@@ -6,6 +6,7 @@ import type { EmbeddedAzure } from "../local/azure.ts";
 import { startEmbeddedAzure } from "../local/azure.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
+import { holdDirectory } from "./stateLock.ts";
 
 const localProblems = problems({
   DirectoryUnusable: {
@@ -28,6 +29,7 @@ export interface LocalOptions extends CommonOptions {
 export async function action(io: Io, options: LocalOptions): Promise<ExitCode> {
   const state = resolve(io.directory, options.state);
   await makeDirectory(state);
+  await using _held = await holdDirectory(state);
   if (options.functions || options.once) {
     const { runDemo } = await import("./localDemo.ts");
     return await runDemo(io, options, state);

@@ -28,32 +28,45 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
     tokens: { lifetimeSeconds: sampleLifetimeSeconds },
   });
   const sample = await startSample(azure);
+  // Its database would keep the process up, also where the functions cannot be started.
+  await using _sample = { [Symbol.asyncDispose]: () => sample.stop() };
   const file = join(state, "rotations.json");
   await writeFile(file, `${JSON.stringify(sample.configuration, undefined, 2)}\n`);
   await writeFile(join(state, sample.module.name), sample.module.text);
   const environment = { ...azure.environment, ...sample.environment, ROTATIONS_FILE: file };
   const events: LoggedEvent[] = [];
+  const complaints: string[] = [];
+  let keepsLog = true;
   const host = await startFunctionsHost({
     packageDirectory,
     stateDirectory: state,
     environment: { ...environment, ROTATION_SCHEDULE: options.once ? yearly : everyTick },
     onLog: (line) => {
+      if (!keepsLog) {
+        return;
+      }
       const event = eventOf(line);
       if (event !== undefined) {
         events.push(event);
+      } else if (line.level === "error" || line.level === "critical") {
+        complaints.push(`${line.message}\n`);
       }
     },
+  }).catch((error: unknown) => {
+    io.stderr.write(complaints.join(""));
+    throw error;
   });
+  // A demonstration that runs for days would keep every line.
+  keepsLog = options.once ?? false;
   try {
     const status = statusReader(io, azure, environment, file);
     const mounts = await LocalMounts.open({ ...io, environment }, file, join(state, "mount"));
     const { counts: telemetry } = sample.ingestion;
     return options.once
-      ? await once(io, options, host, { events, telemetry }, status, mounts)
+      ? await once(io, options, host, { events, complaints, telemetry }, status, mounts)
       : await live(io, azure, host, telemetry, status, mounts);
   } finally {
     await host.stop();
-    await sample.stop();
   }
 }
 
@@ -66,11 +79,18 @@ interface LoggedEvent {
   readonly [property: string]: unknown;
 }
 
+/** What the functions have said, as lines for people and to Application Insights. */
+interface Heard {
+  readonly events: readonly LoggedEvent[];
+  readonly complaints: readonly string[];
+  readonly telemetry: Ingestion["counts"];
+}
+
 async function once(
   io: Io,
   options: LocalOptions,
   host: FunctionsHost,
-  { events, telemetry }: { readonly events: readonly LoggedEvent[]; readonly telemetry: Ingestion["counts"] },
+  { events, complaints, telemetry }: Heard,
   status: () => Promise<StatusRow[]>,
   mounts: LocalMounts,
 ): Promise<ExitCode> {
@@ -82,6 +102,7 @@ async function once(
   } else {
     io.stdout.write(statusTable(io.stdout, rows, io.clock.now()));
     io.stderr.write(mountedText(mounted));
+    io.stderr.write(complaints.join(""));
     io.stderr.write(`One tick in ${durationMs} ms: ${succeeded ? "all is well" : "a rotation failed"}.\n`);
     io.stderr.write(arrived(telemetry));
   }

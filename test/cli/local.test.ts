@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { command } from "./testIo.ts";
 
-const program = fileURLToPath(new URL("../../dist/cli/token-rotator.js", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 let state: string;
 
@@ -17,11 +17,24 @@ before(async () => {
 
 after(() => rm(state, { recursive: true }));
 
-function built(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+function built(...argv: string[]): ReturnType<typeof builtIn> {
+  return builtIn(root, ...argv);
+}
+
+/** Runs the command line of a package that was built. */
+function builtIn(
+  folder: string,
+  ...argv: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const program = join(folder, "dist/cli/token-rotator.js");
   return new Promise((resolve) => {
     const options = { timeout: 60_000, killSignal: "SIGKILL" } as const;
     execFile(process.execPath, [program, ...argv], options, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+      resolve({
+        code: error === null ? 0 : typeof error.code === "number" ? error.code : -1,
+        stdout,
+        stderr,
+      });
     });
   });
 }
@@ -60,6 +73,18 @@ describe("token-rotator local", () => {
       ["oracle-adb", "lakebase", "oci-cli"].map((name) => [name, undefined]),
     );
     assert.match(await readFile(join(state, "mount", "oracle-adb", "token"), "utf8"), /^eyJ[\w.-]+$/);
+  });
+
+  test("functions that cannot be started end it, and say why", async () => {
+    const copy = join(state, "package");
+    await cp(join(root, "dist/cli"), join(copy, "dist/cli"), { recursive: true });
+    await symlink(join(root, "node_modules"), join(copy, "node_modules"), "junction");
+    await writeFile(join(copy, "host.json"), "{}");
+    await writeFile(join(copy, "package.json"), '{"type":"module","main":"broken.js"}');
+    await writeFile(join(copy, "broken.js"), 'throw new Error("broken on purpose");');
+    const { code, stderr } = await builtIn(copy, "local", "--functions", "--state", join(copy, "state"));
+    assert.equal(code, 1);
+    assert.match(stderr, /broken on purpose[\s\S]*\nFunctionsHostFailed: /);
   });
 
   test("a state directory that cannot be made is a usage error", async () => {
