@@ -46,7 +46,7 @@ let withConsumers: readonly string[];
 let outputs: readonly string[];
 const previousTemporary = process.env.TMPDIR;
 
-const paths = { temporary: "tmp", state: "state", home: "home", pulled: "pulled" };
+const paths = { temporary: "tmp", state: "state", talkative: "talkative", home: "home", pulled: "pulled" };
 const at = (name: keyof typeof paths) => join(directory, paths[name]);
 
 before(async () => {
@@ -206,6 +206,34 @@ describe("nothing secret leaves by a side door", { skip: process.platform === "w
     await callEndpoints();
   });
 
+  test("of the packages, where somebody who looks for a fault has them say all that they know", async () => {
+    const place = "the debug output of the packages";
+    await using talkative = await startFunctionsHost({
+      packageDirectory: root,
+      stateDirectory: at("talkative"),
+      environment: {
+        ...environment,
+        ROTATION_SCHEDULE: "0 0 0 1 1 *",
+        AZURE_LOG_LEVEL: "verbose",
+        DEBUG: "*",
+      },
+      onLog: ({ message }) => keep(place, message),
+    });
+    canaries.add(talkative.functionKey.reveal(), "the function key");
+    forgetOutputs();
+    await talkative.invoke("tick");
+    for (const [, fault] of faults().filter(([name]) => /^(?:401|400|500|200)/.test(name))) {
+      forgetOutputs();
+      const injected = services().map((service) => inject(service, withoutChallenge(fault), 2));
+      await talkative.invoke("tick");
+      remove(injected);
+    }
+    const said = (places.get(place) ?? []).join("\n");
+    for (const talker of ["azure:core-rest-pipeline", "azure:identity", "REDACTED"]) {
+      assert.ok(said.includes(talker), `${talker} is heard`);
+    }
+  });
+
   test("of the library: reports, errors, events, whatever fails at whichever service", async () => {
     const clock = impatientClock();
     // To a clock that waits for nothing, every lease has run out.
@@ -336,6 +364,15 @@ describe("nothing secret leaves by a side door", { skip: process.platform === "w
     assert.notDeepEqual(canaries.find("a planted URL", `https://example.org/api/tick?code=${key}`), []);
   });
 });
+
+/** The SDKs print that header of an answer as it is. No service of Azure puts a secret there. */
+function withoutChallenge(fault: Fault): Fault {
+  if (fault.kind !== "answer") {
+    return fault;
+  }
+  const { "www-authenticate": _, ...headers } = fault.headers ?? {};
+  return { ...fault, headers };
+}
 
 /** The services that have been called at least once. */
 function services(): string[] {
