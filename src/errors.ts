@@ -153,7 +153,10 @@ function identifier(value: unknown): string | undefined {
     : undefined;
 }
 
-/** Control characters out, so that a fact cannot forge a line of log. */
-function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, " ");
+/**
+ * Text of somebody else's, to be shown: without control characters, so that it cannot forge a line of log or drive a
+ * terminal, and without what turns the direction of the text around or cannot be seen, so that it reads as it is.
+ */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
 }

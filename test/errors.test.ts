@@ -58,6 +58,12 @@ test("a fact cannot forge a line of log", () => {
   assert.ok(!/\p{Cc}/u.test(error.summary));
 });
 
+test("a fact reads as it is: nothing turns its direction around, and nothing in it is invisible", () => {
+  const hidden = ["\u202e", "\u2066", "\u200b", "\u2028", "\ufeff", "\u009b31m"];
+  const error = new RotatorError(table.VaultForbidden, { facts: { secret: `a${hidden.join("b")}c` } });
+  assert.match(error.summary, /^[\x20-\x7e]+$/);
+});
+
 test("the stage that is set first stays", () => {
   const error = new RotatorError(table.VaultForbidden);
   assert.equal(asRotatorError(error, "gather").stage, "gather");

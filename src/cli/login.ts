@@ -4,7 +4,7 @@ import { composeStores, sourceEnvironments } from "../compose.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { parseDuration } from "../config/duration.ts";
 import { startDeadline } from "../core/deadline.ts";
-import { problems, RotatorError } from "../errors.ts";
+import { oneLine, problems, RotatorError } from "../errors.ts";
 import type { TokenAnswer } from "../oauth/answer.ts";
 import type { OAuthClient } from "../oauth/client.ts";
 import type { CallContext, SecretProperties } from "../ports.ts";
@@ -232,9 +232,4 @@ function report(
   if (options.fromFile !== undefined || options.fromEnv !== undefined) {
     io.stdout.write("Delete the token set that you brought: the vault is its place from now on.\n");
   }
-}
-
-/** What a provider sends is shown without its control characters. */
-function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, " ");
 }

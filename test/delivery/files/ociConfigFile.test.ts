@@ -129,3 +129,13 @@ test("an INI parser reads our profile, and everybody else's as before", () => {
     }),
   );
 });
+
+test("10 MB of other people's profiles, with bytes that are no text and no last line break, are no matter", () => {
+  const other = "[OTHER-\xff]\r\nregion=eu\r\n  \xc3\x28 goes on\r\nkey_file=~/k\r\n\r\n";
+  const before = other.repeat(Math.ceil(10_000_000 / other.length)).trimEnd();
+  const existing = Buffer.from(before, "latin1");
+  const startedAt = process.cpuUsage().user;
+  const text = mergeProfile(existing, "MINE", { region: "us" }).toString("latin1");
+  assert.ok(process.cpuUsage().user - startedAt < 5_000_000);
+  assert.equal(text, `${before}\r\n\r\n[MINE]\r\nregion=us\r\n`);
+});
