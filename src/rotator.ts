@@ -7,6 +7,7 @@ import type { TickReport } from "./core/result.ts";
 import type { Rotation } from "./core/rotation.ts";
 import type { PlanRow, StatusRow, Survey } from "./core/survey.ts";
 import { planRows, statusRows, survey } from "./core/survey.ts";
+import type { Telemetry } from "./ports.ts";
 import { rotationsNamed } from "./rotationsNamed.ts";
 
 export interface TickRequest {
@@ -28,7 +29,14 @@ export type SurveyRequest = Pick<TickRequest, "names" | "force" | "deadlineMs" |
 
 const defaultDeadlineMs = 4 * 60_000;
 /** How long telemetry may keep a tick from ending. */
-export const flushMs = 5_000;
+const flushMs = 5_000;
+
+/** Sends what a tick has said. What becomes of it changes nothing: the work is done, or has failed already. */
+export async function flushTelemetry(telemetry: Telemetry): Promise<void> {
+  const signal = AbortSignal.timeout(flushMs);
+  const flush = async () => telemetry.flush(signal);
+  await unlessAborted(signal, flush()).catch(() => {});
+}
 
 /** The product as a library: what the functions and the command line are made of. */
 export class Rotator {
@@ -52,10 +60,7 @@ export class Rotator {
     const rotations = this.#named(names);
     const partial = rotations !== this.#rotations;
     const report = await runTick(this.#engine, rotations, { deadlineMs, partial, ...options });
-    const signal = AbortSignal.timeout(flushMs);
-    const flush = async () => this.#engine.telemetry.flush(signal);
-    // Whatever becomes of it: the work is done, and what was done is in the report.
-    await unlessAborted(signal, flush()).catch(() => {});
+    await flushTelemetry(this.#engine.telemetry);
     return report;
   }
 

@@ -4,7 +4,7 @@ import type { Survey } from "../core/survey.ts";
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { Clock, Telemetry } from "../ports.ts";
 import type { Rotator, TickRequest } from "../rotator.ts";
-import { flushMs } from "../rotator.ts";
+import { flushTelemetry } from "../rotator.ts";
 import type { Log } from "../telemetry/logTelemetry.ts";
 import { version } from "../version.ts";
 import { History } from "./history.ts";
@@ -171,7 +171,7 @@ export class Runner {
       const properties = { stage: "configure", code: error.code, durationMs, version } as const;
       this.#telemetry.event({ name: "TickFailed", properties }, invocationId);
       log("error", explain(error));
-      await this.#telemetry.flush(AbortSignal.timeout(flushMs));
+      await flushTelemetry(this.#telemetry);
       throw error;
     }
     const report = await rotator.tick(request);

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Runner } from "../../src/app/runner.ts";
+import type { EventName } from "../../src/events.ts";
 import type { Log } from "../../src/telemetry/logTelemetry.ts";
 import { aSource, aToken, epoch, hours, minutes } from "../builders.ts";
 import { Scene } from "../http/scene.ts";
+import { VirtualClock } from "../virtualClock.ts";
 
 const lines: string[] = [];
 const log: Log = (level, line) => lines.push(`${level} ${line}`);
@@ -55,6 +58,26 @@ test("the timer's tick comes although the one it waited for failed", async () =>
   await timer;
   assert.equal(scene.engine.telemetry.of("TickFailed")[0]?.stage, "configure");
   assert.equal(scene.engine.telemetry.of("TickCompleted").length, 1);
+});
+
+test("a sink that is down or never ends hides nothing of a tick that could not begin", async (t) => {
+  for (const flush of [() => Promise.reject(new Error("down")), () => new Promise<void>(() => {})]) {
+    const timeIsUp = new AbortController();
+    // The one signal on real time.
+    t.mock.method(AbortSignal, "timeout", () => timeIsUp.signal);
+    setImmediate(() => timeIsUp.abort());
+    const heard: EventName[] = [];
+    const runner = new Runner({
+      clock: new VirtualClock(),
+      telemetry: () => ({ event: ({ name }) => void heard.push(name), metric: () => {}, flush }),
+      load: () => Promise.reject(new TypeError("no configuration")),
+    });
+    await assert.rejects(runner.runTick({ pastDue: false, ...invocation }), {
+      code: "Unexpected",
+      stage: "configure",
+    });
+    assert.deepEqual(heard, ["TickFailed"]);
+  }
 });
 
 test("the timer's tick fails when a rotation failed, and says which", async () => {
