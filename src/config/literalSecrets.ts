@@ -6,12 +6,15 @@
 const known: readonly (readonly [RegExp, string])[] = [
   [/eyJ[\w-]{8,1024}\.[\w-]*\./, "a JSON Web Token"],
   [/^eyJ[\w+/=-]{40}/, "base64 of a token set"],
-  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----/, "a private key"],
+  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----/, "a private key"],
   [/\b(?:dapi|dose)[0-9a-f]{32}/, "a Databricks token or secret"],
   [/\b(?:AccountKey|SharedAccessKey)=[\w+/=]{20}/i, "a connection string with its key"],
+  // Where a template has a placeholder, or a shell its variable, there is no password yet.
+  [/(?:password|passwd|pwd)=['"]?[^\s'"{}<$%;,][^\s'"{}<;,]{2}/i, "a connection string with a password"],
   [/[?&]sig=[\w%+/=-]{20}/, "a shared access signature"],
   [/[\w.~-]{3}8Q~[\w.~-]{31}/, "an Entra client secret"],
-  [/^(?:M\.[CR]\d{1,6}_|[01]\.A[A-Za-z])[\w!*$.-]{60}/, "a Microsoft refresh token"],
+  [/(?:^|[^\w.-])(?:M\.[CR]\d{1,6}_|[01]\.A[A-Za-z])[\w!*$.-]{60}/, "a Microsoft refresh token"],
+  [/\bidcscs-[0-9a-f]{8}-/, "a client secret of an OCI identity domain"],
   [/\b(?:gh[opsu]_\w{36}|github_pat_\w{22})/, "a GitHub token"],
   [/\b(?:Bearer|Basic) [\w+/=.~-]{20}/i, "an Authorization header"],
   // A template has a placeholder where a literal would have its password.

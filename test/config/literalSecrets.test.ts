@@ -17,6 +17,13 @@ const secrets: readonly (readonly [string, string, string])[] = [
   ["a Databricks token", `dapi${hex32}`, "host"],
   ["a Databricks secret", `dose${hex32}`, "clientSecret"],
   ["a storage key", `AccountKey=${part.repeat(3)}==`, "value"],
+  ["a key for signing", ["-----BEGIN", "PGP", "PRIVATE", "KEY", "BLOCK-----"].join(" "), "template"],
+  ["a connection string of .NET", "Server=db.example.org;User ID=app;Password=hunter2!;", "template"],
+  ["a connection string of ODBC", "Driver=x;Uid=app;Pwd=hunter2;", "value"],
+  ["a connection string of libpq", "host=db user=app password='hunter2' dbname=app", "template"],
+  ["a variable with a password", "PGPASSWORD=hunter2", "template"],
+  ["a Microsoft refresh token in a template", `{"refresh_token":"0.AX${part.repeat(5)}"}`, "template"],
+  ["a client secret of an OCI domain", `idcscs-${part.slice(8)}-0123-4567-89ab-0123456789ab`, "clientSecret"],
   ["a shared access signature", `https://example.org/c?sv=1&sig=${part.repeat(2)}%3D`, "url"],
   ["an Entra client secret", `abc8Q~${"x".repeat(34)}`, "description"],
   ["a Microsoft refresh token", `M.C5_${part.repeat(5)}`, "refreshToken"],
@@ -42,6 +49,11 @@ const innocent: readonly (readonly [string, string, string])[] = [
   ["a scope", "https://example.org/7d22ece1-dd60-4279-a911-4b7b95934f2e/.default", "scope"],
   ["a resource id", "/subscriptions/0/resourceGroups/rg/providers/Microsoft.App/containerApps/a", "app"],
   ["a template with a password", "postgresql://app:{{ token | urlencode }}@db.example.org/app", "template"],
+  ["a template of libpq", "host=db user=app password={{ token }} sslmode=require", "template"],
+  ["a template with a quoted password", "password='{{ token | pgpass }}'", "template"],
+  ["a variable of the shell as a password", "PGPASSWORD=$TOKEN psql; PGPASSWORD=%TOKEN%", "template"],
+  ["a password that is empty", "user=app;password=;host=db", "template"],
+  ["words about a password", "the password = token, see the docs", "description"],
   ["a template with a header", "Authorization: Bearer {{ token }} and more text of it", "template"],
   ["the name of a field of a token", "token", "password"],
   ["a file name", "/mnt/secrets/oci-session-key", "key"],
@@ -68,7 +80,19 @@ test("every text and key of a document is looked at, and elements by the name of
 });
 
 test("long texts that are made to be slow are looked at quickly", () => {
-  for (const piece of ["eyJ", "-eyJ", "eyJaaaaaaaa.", "?sig=", "://a:", "8Q~", "Basic ", "AccountKey="]) {
+  for (const piece of [
+    "eyJ",
+    "-eyJ",
+    "eyJaaaaaaaa.",
+    "?sig=",
+    "://a:",
+    "8Q~",
+    "Basic ",
+    "AccountKey=",
+    "password=",
+    "password= ",
+    " 0.A",
+  ]) {
     const text = piece.repeat(100_000 / piece.length);
     const before = process.cpuUsage().user;
     looksLikeSecret(text, "password");
