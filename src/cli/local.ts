@@ -4,6 +4,7 @@ import { systemCode, unlessMissing } from "../delivery/files/fileSystem.ts";
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import type { EmbeddedAzure } from "../local/azure.ts";
 import { startEmbeddedAzure } from "../local/azure.ts";
+import { publishedVaultLimits } from "../local/vaultThrottle.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import { holdDirectory } from "./stateLock.ts";
@@ -34,7 +35,11 @@ export async function action(io: Io, options: LocalOptions): Promise<ExitCode> {
     const { runDemo } = await import("./localDemo.ts");
     return await runDemo(io, options, state);
   }
-  await using azure = await startEmbeddedAzure({ caCertificateFile: resolve(state, "ca.pem") });
+  await using azure = await startEmbeddedAzure({
+    caCertificateFile: resolve(state, "ca.pem"),
+    // A program that is too fast for a vault in Azure is too fast here.
+    vaults: [{ name: "local", limits: publishedVaultLimits }],
+  });
   printEnvironment(io, options, azure);
   await untilAborted(io.signal);
   return 0;

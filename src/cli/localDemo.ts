@@ -9,6 +9,7 @@ import type { FunctionsHost, FunctionsHostLog } from "../local/functionsHost/fun
 import { startFunctionsHost } from "../local/functionsHost/functionsHost.ts";
 import type { Ingestion } from "../local/ingestion.ts";
 import { sampleLifetimeSeconds, sampleTickSeconds, startSample } from "../local/sample.ts";
+import { publishedVaultLimits } from "../local/vaultThrottle.ts";
 import type { ExitCode, Io } from "./io.ts";
 import { printJson } from "./io.ts";
 import { openLiveText } from "./liveText.ts";
@@ -25,6 +26,7 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
   const caCertificateFile = join(state, "ca.pem");
   await using azure = await startEmbeddedAzure({
     caCertificateFile,
+    vaults: [{ name: "local", limits: publishedVaultLimits }],
     tokens: { lifetimeSeconds: sampleLifetimeSeconds },
   });
   const sample = await startSample(azure);

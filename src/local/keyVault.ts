@@ -32,7 +32,7 @@ export interface VaultOptions {
   readonly port?: number;
   /** Default: every identity of the tenant may do everything. */
   readonly assignments?: readonly VaultRoleAssignment[];
-  /** Default: none, so that a burst on a laptop meets none either. */
+  /** Default: none, so that a burst in a test meets none; `token-rotator local` has those of Azure. */
   readonly limits?: VaultLimits;
   /** Milliseconds that deleting, purging and recovering go on after they were accepted. Default 0. */
   readonly transitionMs?: number;

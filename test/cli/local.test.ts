@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { trustInThisProcess } from "../../src/local/certificateAuthority.ts";
 import { command } from "./testIo.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -101,6 +104,40 @@ describe("token-rotator local", () => {
     const { code, stderr } = await built("local", "--state", nowhere);
     assert.equal(code, 2);
     assert.match(stderr, /^DirectoryUnusable: .*errorCode=E/);
+  });
+
+  test("a vault that is called too fast says so, as in Azure", async () => {
+    const stop = new AbortController();
+    const io = new PassThrough();
+    const running = command(["local", "--state", state, "--json"], {
+      signal: stop.signal,
+      onStdout: (text) => io.write(text),
+    });
+    const [line] = await once(io, "data");
+    const { environment } = JSON.parse(String(line));
+    const ca = await readFile(environment.NODE_EXTRA_CA_CERTS, "utf8");
+    using _trust = trustInThisProcess(ca);
+    const { IDENTITY_ENDPOINT, IDENTITY_HEADER, AZURE_CLIENT_ID, KEY_VAULT_URL } = environment;
+    const query = `api-version=2019-08-01&resource=https://vault.azure.net&client_id=${AZURE_CLIENT_ID}`;
+    const token = await fetch(`${IDENTITY_ENDPOINT}?${query}`, {
+      headers: { "x-identity-header": IDENTITY_HEADER },
+    });
+    const { access_token: authorization } = (await token.json()) as { access_token: string };
+    const statuses = await Promise.all(
+      Array.from({ length: 310 }, async (_, index) => {
+        const answer = await fetch(`${KEY_VAULT_URL}/secrets/burst-${index}?api-version=7.4`, {
+          method: "PUT",
+          headers: { authorization: `Bearer ${authorization}`, "content-type": "application/json" },
+          body: '{"value":"x"}',
+        });
+        await answer.bytes();
+        return answer.status;
+      }),
+    );
+    stop.abort();
+    await running;
+    assert.equal(statuses.filter((status) => status === 200).length, 300);
+    assert.equal(statuses.filter((status) => status === 429).length, 10);
   });
 
   test("without functions it prints what a program needs to use it, until it is stopped", async () => {

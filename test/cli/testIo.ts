@@ -15,6 +15,7 @@ export interface CommandSurroundings {
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
   /** Told of what is printed there while the command runs. */
+  readonly onStdout?: (text: string) => void;
   readonly onStderr?: (text: string) => void;
 }
 
@@ -23,7 +24,14 @@ export async function command(
   argv: readonly string[],
   surroundings: CommandSurroundings = {},
 ): Promise<CommandResult> {
-  const { environment = {}, directory = process.cwd(), clock = systemClock, signal, onStderr } = surroundings;
+  const {
+    environment = {},
+    directory = process.cwd(),
+    clock = systemClock,
+    signal,
+    onStdout,
+    onStderr,
+  } = surroundings;
   const stdout: string[] = [];
   const stderr: string[] = [];
   const io: Io = {
@@ -31,7 +39,7 @@ export async function command(
     directory,
     clock,
     signal: signal ?? new AbortController().signal,
-    stdout: capture(stdout),
+    stdout: capture(stdout, onStdout),
     stderr: capture(stderr, onStderr),
   };
   const exitCode = await run(argv, io);
