@@ -82,3 +82,12 @@ test("time enters through the clock alone", () => {
     [],
   );
 });
+
+test("properties are tried in the same order every time", () => {
+  const strays = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+    .map((name) => name.replaceAll("\\", "/"))
+    .filter((name) => name.endsWith(".ts") && name !== "properties.ts")
+    .filter((name) => /from "fast-check"/.test(readFileSync(join(root, "test", name), "utf8")))
+    .filter((name) => name !== "house.test.ts");
+  assert.deepEqual(strays, []);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { formatDuration, parseDuration } from "../../src/config/duration.ts";
+import { fc } from "../properties.ts";
 
 const good: readonly (readonly [string, number])[] = [
   ["1s", 1000],
@@ -45,6 +45,48 @@ test("every number of whole seconds that is printed is read back", () => {
       assert.equal(parseDuration(formatDuration(seconds * 1000)), seconds * 1000);
     }),
   );
+});
+
+test("any other text is none, and what is one is as long as its own spelling says", () => {
+  const piece = fc.oneof(
+    fc.constantFrom(
+      "1d",
+      "2h",
+      "3m",
+      "4s",
+      "d",
+      "h",
+      "m",
+      "s",
+      "0",
+      "1",
+      "90",
+      "999999",
+      "1000000",
+      "-",
+      ".",
+      " ",
+      "e5",
+      "\u0661",
+      "\n",
+    ),
+    fc.string({ unit: "binary", maxLength: 3 }),
+  );
+  let read = 0;
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+      const text = pieces.join("");
+      const ms = parseDuration(text);
+      if (ms !== undefined) {
+        read += 1;
+        assert.ok(Number.isSafeInteger(ms) && ms > 0, text);
+        assert.equal(parseDuration(formatDuration(ms)), ms);
+        assert.match(text, /^(?:[1-9]\d{0,5}[dhms])+$/);
+      }
+    }),
+    { numRuns: 3_000 },
+  );
+  assert.ok(read > 20, `some are durations: ${read}`);
 });
 
 test("what nobody may configure is still printed", () => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { parseConfiguration } from "../../src/config/parse.ts";
 import { type ConfigProblem, formatProblems } from "../../src/config/problems.ts";
 import { RotatorError } from "../../src/errors.ts";
+import { fc } from "../properties.ts";
 import { rotation, vault } from "./registries.ts";
 
 /** A key is shown where it looks like a name, because somebody must find it; this one does. */

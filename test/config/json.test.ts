@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { readJson } from "../../src/config/json.ts";
+import { fc } from "../properties.ts";
 
 test("it reads what JSON.parse reads, and refuses what JSON.parse refuses", () => {
   // Valid texts, and the same with one thing removed, doubled or put in.

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { HttpResponseInit } from "@azure/functions";
-import fc from "fast-check";
 import { RotatorError } from "../../src/errors.ts";
 import type { Answer } from "../../src/http/endpoint.ts";
 import { endpoint } from "../../src/http/endpoint.ts";
@@ -10,6 +9,7 @@ import { rotate } from "../../src/http/rotate.ts";
 import { status } from "../../src/http/status.ts";
 import { wake } from "../../src/http/wake.ts";
 import { anOutput, aSource, aToken, epoch, hours, minutes, seconds } from "../builders.ts";
+import { fc } from "../properties.ts";
 import { aConsumer, aRequest, type RequestParts, Scene } from "./scene.ts";
 
 async function ask(scene: Scene, answer: Answer, parts: RequestParts = {}) {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import fc from "fast-check";
 import { decodeJwt, decodeProtectedHeader, exportJWK } from "jose";
 import { createCertificateAuthority } from "../../src/local/certificateAuthority.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
@@ -17,6 +16,7 @@ import {
 } from "../../src/oauth/authentication.ts";
 import { createOAuthClient } from "../../src/oauth/client.ts";
 import { firstIdentity } from "../local/support.ts";
+import { fc } from "../properties.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { aContext, assertSilent, failure, holding, type Setup, setUp } from "./setup.ts";
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import fc from "fast-check";
 import { within } from "../../src/core/deadline.ts";
 import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.ts";
 import { clientSecretPost } from "../../src/oauth/authentication.ts";
 import type { OAuthClient } from "../../src/oauth/client.ts";
 import { SecretValue } from "../../src/secretValue.ts";
 import { hours, seconds } from "../builders.ts";
+import { fc } from "../properties.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { aContext, assertSilent, failure, holding, type Setup, setUp } from "./setup.ts";
 
