@@ -150,6 +150,9 @@ async function live(
       return 1;
     }
   }
+  io.stderr.write(
+    "Stopping; a tick that is under way is waited for, up to 10 s. Ctrl-C again does not wait.\n",
+  );
   return 0;
 }
 

@@ -28,7 +28,8 @@ export async function action(io: Io, options: CommonOptions): Promise<ExitCode> 
   } else if (problems.length > 0) {
     io.stderr.write(`${formatProblems(problems, { file })}\n`);
   } else {
-    io.stdout.write(`${file} is valid: ${ready.length} rotations.\n${ready.map(budgetLine).join("")}`);
+    const count = `${ready.length} rotation${ready.length === 1 ? "" : "s"}`;
+    io.stdout.write(`${file} is valid: ${count}.\n${ready.map(budgetLine).join("")}`);
   }
   return problems.length === 0 ? 0 : 2;
 }

@@ -295,6 +295,7 @@ describe("usage and configuration errors give 2, name the cure, and write nothin
   test("validate shows the arithmetic of a good one", async () => {
     const { exitCode, stdout } = await run(rotations("x"), "validate");
     assert.equal(exitCode, 0);
+    assert.match(stdout, /^\S+ is valid: 1 rotation\.\n {2}app: /);
     assert.match(stdout, /lifetime 1h − margin 22m − tick 5m − propagation 5m = 28m/);
   });
 });
