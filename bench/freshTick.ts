@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { build } from "esbuild";
+import { build } from "rolldown";
 import { buildFunctions } from "../scripts/build.ts";
+import { writeChecked } from "../src/config/checked.ts";
 import { loadConfiguration } from "../src/config/load.ts";
 import { versionTags } from "../src/core/tags.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../src/local/azure.ts";
@@ -28,16 +29,14 @@ const targetMB = 100;
 export async function freshTick(): Promise<Figure[]> {
   const directory = await mkdtemp(join(tmpdir(), "bench-"));
   try {
-    const app = join(directory, "functions/tick.js");
+    const app = join(directory, "functions/app.js");
     await buildFunctions(dirname(app));
-    const child = join(directory, "residentMemory.js");
+    const child = join(directory, "residentMemory.mjs");
     await build({
-      absWorkingDir: root,
-      entryPoints: ["bench/residentMemory.ts"],
-      outfile: child,
-      bundle: true,
-      format: "esm",
+      input: join(root, "bench/residentMemory.ts"),
       platform: "node",
+      logLevel: "warn",
+      output: { file: child },
     });
     const run = (count: number, sink: Sink) => tickOver(count, { directory, child, app, sink });
     // The first run puts what is compiled into the cache, as the first instance of a deployment does.
@@ -91,18 +90,19 @@ async function tickOver(count: number, { directory, child, app, sink }: Course):
 }
 
 /**
- * Puts a fresh version of every output into the vault: to have the rotator write so many takes it minutes. They are of
- * several ticks, as jitter spreads them.
+ * Puts the checked copy of the configuration beside it, as packaging does, and a fresh version of every output into the
+ * vault: to have the rotator write so many takes it minutes. They are of several ticks, as jitter spreads them.
  */
 async function fill({ vault, environment }: EmbeddedAzure, file: string): Promise<void> {
-  const { rotations } = await loadConfiguration({ file, environment });
+  const configuration = await loadConfiguration({ file, environment });
+  await writeChecked(file, await readFile(file, "utf8"), configuration, environment);
   const now = Date.now();
   const ticks = Array.from({ length: 12 }, (_, index) => ({
     token: new SecretValue(`token ${index}`),
     operation: randomUUID(),
     issuedOn: new Date(now - index * 300_000),
   }));
-  for (const [index, { name, outputs }] of rotations.entries()) {
+  for (const [index, { name, outputs }] of configuration.rotations.entries()) {
     const { token, operation, issuedOn } = ticks[index % ticks.length] as (typeof ticks)[number];
     const subject = "33333333-3333-3333-3333-333333333333";
     const expires = Math.floor(issuedOn.getTime() / 1000) + 24 * 60 * 60;

@@ -78,7 +78,7 @@ export function compose(configuration: Configuration, surroundings: Surroundings
     }),
   );
   const parts: Parts = {
-    source: (source, rotation) => environmentOf(rotation).nested(source.options),
+    sources: lazySources((source, rotation) => environmentOf(rotation).nested(source.options)),
     consumer: consumerOf,
     probe: (options) =>
       plugin<ProbePlugin<typeof options>>(probes, options.kind).create(options, {
@@ -159,8 +159,8 @@ export function composeStores(
 
 /** What the rotations of a configuration are joined with. */
 export interface Parts {
-  /** Makes a source, for the rotation of that name. */
-  readonly source: (source: SourceConfiguration, rotation: string) => Promise<TokenSource>;
+  /** Binds the sources of the rotation of that name. */
+  readonly sources: (sources: readonly SourceConfiguration[], rotation: string) => readonly SourceBinding[];
   readonly consumer: (options: ConsumerOptions) => Consumer;
   readonly probe: (
     options: NonNullable<ReadyRotation["probe"]>,
@@ -182,7 +182,7 @@ export function toRotation(rotation: RotationConfiguration, parts: Parts): Rotat
   const { name, expect, probe, marginMs, floorMs, budget, paused, retire } = rotation;
   return {
     name,
-    sources: rotation.sources.map((source) => new LazySource(source, name, parts.source)),
+    sources: parts.sources(rotation.sources, name),
     outputs: rotation.outputs.map(toOutput),
     consumers: rotation.consumers.map(
       (options): ConsumerBinding => ({
@@ -210,14 +210,27 @@ function checksOf(expect: ExpectedClaims): TokenChecks {
 
 const anyClaims = checksOf({});
 
-/** Made when somebody first asks for a token. A class, because thousands of rotations would hold as many closures. */
+/** Makes a source, for the first of the rotations that use it. */
+export type MakeSource = (source: SourceConfiguration, rotation: string) => Promise<TokenSource>;
+
+/** The sources of rotations, each made on first use; rotations with the very same ones share them. */
+export function lazySources(make: MakeSource): Parts["sources"] {
+  const known = new Map<readonly SourceConfiguration[], readonly SourceBinding[]>();
+  return (sources, rotation) => {
+    const bound = known.get(sources) ?? sources.map((source) => new LazySource(source, rotation, make));
+    known.set(sources, bound);
+    return bound;
+  };
+}
+
+/** Made when somebody first asks for a token. A class, because many rotations would hold as many closures. */
 class LazySource implements SourceBinding {
   readonly #source: SourceConfiguration;
   readonly #rotation: string;
-  readonly #make: Parts["source"];
+  readonly #make: MakeSource;
   #made: Promise<TokenSource> | undefined;
 
-  constructor(source: SourceConfiguration, rotation: string, make: Parts["source"]) {
+  constructor(source: SourceConfiguration, rotation: string, make: MakeSource) {
     this.#source = source;
     this.#rotation = rotation;
     this.#make = make;

@@ -1,6 +1,6 @@
+import { keepHeapSmall } from "./app/heap.ts";
 import type { Health, TickContext } from "./app/runner.ts";
 import { Runner } from "./app/runner.ts";
-import { keepYoungGenerationSmall } from "./app/youngGeneration.ts";
 import { systemClock } from "./clock.ts";
 import { compose } from "./compose.ts";
 import { loadConfiguration } from "./config/load.ts";
@@ -39,7 +39,7 @@ let composed: Rotator | undefined;
 async function load(telemetry: Telemetry): Promise<Rotator> {
   const configuration = await loadConfiguration({
     environment: process.env,
-    onRead: keepYoungGenerationSmall,
+    onRead: keepHeapSmall,
   });
   if (composed === undefined || composed.configuration.hash !== configuration.hash) {
     composed = compose(configuration, { environment: process.env, telemetry });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Parts, toRotation } from "../src/compose.ts";
+import { lazySources, type MakeSource, toRotation } from "../src/compose.ts";
 import { parseConfiguration } from "../src/config/parse.ts";
 import { decide, renewAt } from "../src/core/decide.ts";
 import { freshness } from "../src/core/freshness.ts";
@@ -10,7 +10,7 @@ import { epoch, hours, minutes, ourVersion, present, vault } from "./builders.ts
 const unused = () => assert.fail("nothing is loaded to decide");
 
 /** Rotations as the defaults make them: tokens of an hour, a tick of 5 minutes, retries of 2, a floor of 22. */
-function defaultRotations(names: readonly string[], make: Parts["source"] = unused): Rotation[] {
+function defaultRotations(names: readonly string[], make: MakeSource = unused): Rotation[] {
   const source = { kind: "entra", scope: "https://example.org/.default" };
   const rotations = Object.fromEntries(
     names.map((name) => [name, { source, outputs: [{ secret: `${name}-token` }] }]),
@@ -19,7 +19,7 @@ function defaultRotations(names: readonly string[], make: Parts["source"] = unus
   const configuration = parseConfiguration(text, { file: "rotations.json", environment: {} });
   assert.deepEqual(configuration.problems, []);
   return configuration.rotations.map((rotation) =>
-    toRotation(rotation, { source: make, consumer: unused, probe: unused }),
+    toRotation(rotation, { sources: lazySources(make), consumer: unused, probe: unused }),
   );
 }
 

@@ -22,7 +22,7 @@ export async function action(io: Io, options: CommonOptions): Promise<ExitCode> 
       file,
       valid: problems.length === 0,
       ...(hash === undefined ? {} : { configuration: hash }),
-      rotations: ready.map(({ name, budget }) => ({ rotation: name, budget })),
+      rotations: ready.map(budgetOf),
       problems,
     });
   } else if (problems.length > 0) {
@@ -68,6 +68,12 @@ async function layoutProblems({ rotations }: Configuration): Promise<ConfigProbl
     }
   }
   return found;
+}
+
+/** With the names of the outputs. */
+function budgetOf({ name, budget, outputs }: ReadyRotation): object {
+  const paths = budget.paths.map((path) => ({ ...path, output: outputs[path.output]?.secret }));
+  return { rotation: name, budget: { ...budget, paths } };
 }
 
 function budgetLine({ name, budget }: ReadyRotation): string {

@@ -6,8 +6,8 @@ import { pointerOf } from "./problems.ts";
  * margin leaves, so each way is counted.
  */
 export interface ReaderPath {
-  /** Name of the output's secret. */
-  readonly output: string;
+  /** Position of the output in the rotation: a number, so that rotations that differ in names alone have equal budgets. */
+  readonly output: number;
   /** The part of the rotation that describes the reader: `["consumers", 0]`; empty for who reads the vault itself. */
   readonly reader: readonly (string | number)[];
   /** From the vault's new version to the reader holding it, at worst. */
@@ -67,7 +67,7 @@ export function freshnessBudget(timing: RotationTiming): {
   const { lifetimeMs, tickMs, retryBudgetMs, refusedBeforeExpiryMs } = timing;
   const slowest = timing.paths.reduce<ReaderPath>(
     (slower, path) => (path.propagationMs > slower.propagationMs ? path : slower),
-    { output: "", reader: [], propagationMs: 0 },
+    { output: 0, reader: [], propagationMs: 0 },
   );
   const floorMs = slowest.propagationMs + ticksCounted * tickMs + retryBudgetMs + refusedBeforeExpiryMs;
   const marginMs = timing.marginMs ?? Math.max(lifetimeMs / 3, floorMs);

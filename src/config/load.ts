@@ -1,8 +1,7 @@
-import { hash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { problems, RotatorError } from "../errors.ts";
-import { readChecked } from "./checked.ts";
+import { digestOf, readChecked } from "./checked.ts";
 import type { Configuration } from "./configuration.ts";
 
 const loadProblems = problems({
@@ -28,8 +27,8 @@ export interface LoadOptions {
   readonly file?: string;
   /** `KEY_VAULT_URL` is the vault where the file names none. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Told how long the text is, before it is checked. */
-  readonly onRead?: (characters: number) => void;
+  /** Told how long the file is, before it is checked. */
+  readonly onRead?: (bytes: number) => void;
 }
 
 /**
@@ -39,11 +38,13 @@ export interface LoadOptions {
  */
 export async function loadConfiguration({ file, environment, onRead }: LoadOptions): Promise<Configuration> {
   const path = file ?? (environment.ROTATIONS_FILE || "rotations.json");
-  const text = await readText(path);
-  onRead?.(text.length);
-  const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, hash("sha256", text)]);
+  const bytes = await readBytes(path);
+  onRead?.(bytes.length);
+  const digest = digestOf(bytes);
+  const key = JSON.stringify([resolve(path), environment.KEY_VAULT_URL, digest]);
   if (latest?.key !== key) {
-    latest = { key, configuration: await checkedConfiguration(path, text, environment) };
+    const checked = await readChecked(path, digest, environment);
+    latest = { key, configuration: checked ?? (await check(path, bytes, environment)) };
   }
   return latest.configuration;
 }
@@ -51,20 +52,7 @@ export async function loadConfiguration({ file, environment, onRead }: LoadOptio
 /** Every tick reads the file; while it says the same, checking it again would only cost time. */
 let latest: { readonly key: string; readonly configuration: Configuration } | undefined;
 
-async function checkedConfiguration(
-  file: string,
-  text: string,
-  environment: LoadOptions["environment"],
-): Promise<Configuration> {
-  const checked = await readChecked(file, text, environment);
-  if (checked !== undefined) {
-    return checked;
-  }
-  const { parseConfiguration } = await import("./parse.ts");
-  return parseConfiguration(text, { file, environment });
-}
-
-async function readText(file: string): Promise<string> {
+async function readBytes(file: string): Promise<Uint8Array> {
   const unreadable = (cause: unknown) => {
     throw new RotatorError(loadProblems.ConfigurationUnreadable, {
       cause,
@@ -75,7 +63,20 @@ async function readText(file: string): Promise<string> {
   if (!(await stat(file).catch(unreadable)).isFile()) {
     throw new RotatorError(loadProblems.ConfigurationNotAFile, { facts: { file } });
   }
-  const bytes = await readFile(file).catch(unreadable);
+  return await readFile(file).catch(unreadable);
+}
+
+/** The schemas are loaded only here: most starts of the app find the file checked already. */
+async function check(
+  file: string,
+  bytes: Uint8Array,
+  environment: LoadOptions["environment"],
+): Promise<Configuration> {
+  const { parseConfiguration } = await import("./parse.ts");
+  return parseConfiguration(decode(file, bytes), { file, environment });
+}
+
+function decode(file: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {

@@ -108,7 +108,7 @@ export function resolveRotation(
     consumers: options.consumers.length === 0 ? none : options.consumers,
     floorMs: budget.floorMs,
     lifetimeMs: shortestLifetime(sources),
-    budget: { ...budget, arithmetic: shared.of(budget.arithmetic) },
+    budget: shared.of(budget),
     files: options.files ?? none,
     ...(margin === undefined ? {} : { marginMs: budget.marginMs }),
     ...(expect === undefined
@@ -194,18 +194,23 @@ function resolveKubernetes(
 function readerPaths(fields: RotationFields, { consumers: plugins }: Registries): readonly ReaderPath[] {
   // Where the outputs have a fault, there is still somebody who reads the vault.
   const { kubernetes, propagation, consumers = [], files = [], outputs = [{ secret: "" }] } = fields;
+  const position = (name: string) => outputs.findIndex(({ secret }) => secret === name);
   const polledMs =
     kubernetes === undefined ? undefined : (milliseconds(kubernetes.pollInterval) ?? 0) + kubeletMs;
   const vaultMs = milliseconds(propagation) ?? polledMs ?? defaultPropagationMs;
   return [
-    ...outputs.map(({ secret }) => ({ output: secret, reader: none, propagationMs: vaultMs })),
+    ...outputs.map((_, output) => ({ output, reader: none, propagationMs: vaultMs })),
     ...consumers.map((options, index) => ({
-      output: options.output,
+      output: position(options.output),
       reader: ["consumers", index],
       propagationMs: pluginOf(plugins, options.kind).propagationMs(options),
     })),
     ...files.flatMap((file, index) =>
-      outputsOfFile(file).map(([, output]) => ({ output, reader: ["files", index], propagationMs: vaultMs })),
+      outputsOfFile(file).map(([, output]) => ({
+        output: position(output),
+        reader: ["files", index],
+        propagationMs: vaultMs,
+      })),
     ),
   ];
 }

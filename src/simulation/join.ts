@@ -1,4 +1,4 @@
-import { consumersByTarget, toRotation } from "../compose.ts";
+import { consumersByTarget, lazySources, toRotation } from "../compose.ts";
 import type {
   Configuration,
   ConsumerOptions,
@@ -120,7 +120,7 @@ export function join(options: JoinOptions): {
   );
   const rotations = configuration.rotations.map((configured) => {
     const rotation = toRotation(configured, {
-      source: (source) => sourceOf(configured as ReadyRotation, source),
+      sources: lazySources((source) => sourceOf(configured as ReadyRotation, source)),
       consumer: consumerOf,
       probe: async () => ({ probe: async () => {} }),
     });

@@ -105,7 +105,7 @@ export class Readers {
   follow(rotations: readonly ReadyRotation[]): void {
     for (const rotation of rotations) {
       for (const path of rotation.budget.paths) {
-        const output = rotation.outputs.find(({ secret }) => secret === path.output);
+        const output = rotation.outputs[path.output];
         if (output !== undefined) {
           this.#follow(rotation, output, path.reader, path.propagationMs);
         }

@@ -11,7 +11,7 @@ function timing(overrides: Partial<RotationTiming> = {}): RotationTiming {
     tickMs: 5 * minute,
     retryBudgetMs: 2 * minute,
     refusedBeforeExpiryMs: 0,
-    paths: [{ output: "token", reader: [], propagationMs: 5 * minute }],
+    paths: [{ output: 0, reader: [], propagationMs: 5 * minute }],
     ...overrides,
   };
 }
@@ -29,7 +29,7 @@ test("the budget is what lifetime, margin, tick and propagation leave", () => {
     marginMs: 22 * minute,
     budgetMs: 28 * minute,
     arithmetic: "lifetime 1h − margin 22m − tick 5m − propagation 5m = 28m",
-    paths: [{ output: "token", reader: [], propagationMs: 5 * minute, budgetMs: 28 * minute }],
+    paths: [{ output: 0, reader: [], propagationMs: 5 * minute, budgetMs: 28 * minute }],
   });
 });
 
@@ -67,8 +67,8 @@ for (const [lifetimeMs, expected] of lifetimes) {
 
 test("the slowest reader decides the floor and is named", () => {
   const paths = [
-    { output: "token", reader: [], propagationMs: 5 * minute },
-    { output: "token", reader: ["consumers", 1], propagationMs: 30 * minute },
+    { output: 0, reader: [], propagationMs: 5 * minute },
+    { output: 0, reader: ["consumers", 1], propagationMs: 30 * minute },
   ];
   const { budget, unsafe } = freshnessBudget(
     timing({ lifetimeMs: 24 * 60 * minute, marginMs: 40 * minute, paths }),
@@ -86,9 +86,9 @@ test("the slowest reader decides the floor and is named", () => {
 
 test("each reader that cannot be served is told once, with its own arithmetic", () => {
   const paths = [
-    { output: "token", reader: [], propagationMs: 5 * minute },
-    { output: "key", reader: [], propagationMs: 5 * minute },
-    { output: "token", reader: ["consumers", 0], propagationMs: 6 * minute },
+    { output: 0, reader: [], propagationMs: 5 * minute },
+    { output: 0, reader: [], propagationMs: 5 * minute },
+    { output: 0, reader: ["consumers", 0], propagationMs: 6 * minute },
   ];
   const { unsafe } = freshnessBudget(timing({ lifetimeMs: 33 * minute, paths }));
   assert.deepEqual(

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { checkedFileOf, readChecked, writeChecked } from "../../src/config/checked.ts";
+import { checkedFileOf, digestOf, readChecked, writeChecked } from "../../src/config/checked.ts";
 import { loadConfiguration } from "../../src/config/load.ts";
 import { parseConfiguration } from "../../src/config/parse.ts";
 import { catalogue } from "../simulation/scenario.ts";
@@ -32,7 +32,7 @@ async function packaged(name: string, text: string, environment: Record<string, 
 
 test("the copy gives the very configuration that checking gives, frozen", async () => {
   const { file, configuration } = await packaged("same.json", withVault);
-  const read = await readChecked(file, withVault, {});
+  const read = await readChecked(file, digestOf(withVault), {});
   assert.deepEqual(read, configuration);
   assert.ok(Object.isFrozen(read) && Object.isFrozen(read?.rotations[0]));
 });
@@ -44,7 +44,7 @@ test("every kind of source, format and consumer survives the copy, and so do fau
   const { file, configuration } = await packaged("all.json", text);
   assert.equal(configuration.problems.length, 1);
   const plain = JSON.parse(JSON.stringify(configuration));
-  assert.deepEqual(JSON.parse(JSON.stringify(await readChecked(file, text, {}))), plain);
+  assert.deepEqual(JSON.parse(JSON.stringify(await readChecked(file, digestOf(text), {}))), plain);
 });
 
 test("a configuration that is loaded comes from the copy, without being checked", async () => {
@@ -58,19 +58,28 @@ test("a configuration that is loaded comes from the copy, without being checked"
 test("the copy does not count once the file says something else", async () => {
   const { file } = await packaged("changed.json", withVault);
   const changed = withVault.replace("oracle-adb", "oracle");
-  assert.equal(await readChecked(file, changed, {}), undefined);
+  assert.equal(await readChecked(file, digestOf(changed), {}), undefined);
   await writeFile(file, changed);
   assert.equal((await loadConfiguration({ file, environment: {} })).rotations[0]?.name, "oracle");
 });
 
 test("a vault of the environment is part of what was checked; one that the file names overrules it", async () => {
   const open = await packaged("open.json", withoutVault, { KEY_VAULT_URL: vault });
-  assert.equal((await readChecked(open.file, withoutVault, { KEY_VAULT_URL: vault }))?.vault, vault);
-  assert.equal(await readChecked(open.file, withoutVault, { KEY_VAULT_URL: otherVault }), undefined);
-  assert.equal(await readChecked(open.file, withoutVault, {}), undefined);
+  assert.equal(
+    (await readChecked(open.file, digestOf(withoutVault), { KEY_VAULT_URL: vault }))?.vault,
+    vault,
+  );
+  assert.equal(
+    await readChecked(open.file, digestOf(withoutVault), { KEY_VAULT_URL: otherVault }),
+    undefined,
+  );
+  assert.equal(await readChecked(open.file, digestOf(withoutVault), {}), undefined);
   const named = await packaged("named.json", withVault, { KEY_VAULT_URL: otherVault });
-  assert.equal((await readChecked(named.file, withVault, {}))?.vault, vault);
-  assert.equal((await readChecked(named.file, withVault, { KEY_VAULT_URL: otherVault }))?.vault, vault);
+  assert.equal((await readChecked(named.file, digestOf(withVault), {}))?.vault, vault);
+  assert.equal(
+    (await readChecked(named.file, digestOf(withVault), { KEY_VAULT_URL: otherVault }))?.vault,
+    vault,
+  );
 });
 
 for (const [name, content] of [
@@ -86,7 +95,7 @@ for (const [name, content] of [
     if (content !== undefined) {
       await writeFile(checkedFileOf(file), content);
     }
-    assert.equal(await readChecked(file, withVault, {}), undefined);
+    assert.equal(await readChecked(file, digestOf(withVault), {}), undefined);
     assert.equal((await loadConfiguration({ file, environment: {} })).problems.length, 0);
   });
 }

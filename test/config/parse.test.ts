@@ -134,10 +134,10 @@ test("everything that a rotation can have is resolved", () => {
   assert.deepEqual(
     rotation.budget.paths.map(({ output, reader, propagationMs }) => [output, reader, propagationMs]),
     [
-      ["one", [], 240_000],
-      ["two", [], 240_000],
-      ["one", ["consumers", 0], 600_000],
-      ["one", ["files", 0], 240_000],
+      [0, [], 240_000],
+      [1, [], 240_000],
+      [0, ["consumers", 0], 600_000],
+      [0, ["files", 0], 240_000],
     ],
   );
 });

@@ -4,10 +4,10 @@ import { test } from "node:test";
 
 /** By how much the young generation grows in a process of its own that keeps some 50 MB. In MiB. */
 function growth(before: string): number {
-  const module = new URL("../../src/app/youngGeneration.ts", import.meta.url);
+  const module = new URL("../../src/app/heap.ts", import.meta.url);
   const script = `
     import { getHeapSpaceStatistics } from "node:v8";
-    import { keepYoungGenerationSmall } from ${JSON.stringify(module.href)};
+    import { keepHeapSmall } from ${JSON.stringify(module.href)};
     const size = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space").space_size;
     ${before}
     const begun = size();
@@ -20,6 +20,6 @@ function growth(before: string): number {
 }
 
 test("the young generation stays as large as it is where the configuration is long", () => {
-  assert.ok(growth("keepYoungGenerationSmall(99_999);") >= 8);
-  assert.ok(growth("keepYoungGenerationSmall(100_000);") <= 1);
+  assert.ok(growth("keepHeapSmall(99_999);") >= 8);
+  assert.ok(growth("keepHeapSmall(100_000);") <= 1);
 });
