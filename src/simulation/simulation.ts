@@ -5,9 +5,10 @@ import type { Telemetry } from "../ports.ts";
 import type { Faults } from "./faults.ts";
 import { Instance, type Kill } from "./instance.ts";
 import { join, type Replacements } from "./join.ts";
-import { Observer, type Run } from "./observer.ts";
+import { Observer } from "./observer.ts";
 import { ownSubject } from "./obstacles.ts";
 import { Random } from "./random.ts";
+import type { Run } from "./runs.ts";
 import { World } from "./world.ts";
 
 export interface SimulationOptions {
