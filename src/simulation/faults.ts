@@ -38,12 +38,15 @@ const keptMs = 30 * 60 * 60_000;
 /** What is wrong at the moment. */
 export class Faults {
   #outages: Outage[] = [];
+  /** Those that are not over yet: every call asks for them. */
+  #lasting: Outage[] = [];
   /** How many calls were made to fail, and how many outages began, by kind. */
   readonly injected = new Map<string, number>();
 
   begin(outage: Outage): void {
     this.#outages = this.#outages.filter(({ to }) => to > outage.from - keptMs);
     this.#outages.push(outage);
+    this.#lasting = [...this.#lasting.filter(({ to }) => to > outage.from), outage];
     this.count(`outage: ${outage.what}${outage.how === undefined ? "" : ` ${outage.how}`}`);
   }
 
@@ -53,7 +56,7 @@ export class Faults {
 
   /** The failure that is in store for a call that is made now, if any. `chance` draws. */
   failureOf(call: Call, now: number, chance: (share: number) => boolean): Failure | undefined {
-    for (const outage of this.#outages) {
+    for (const outage of this.#lasting) {
       if (
         outage.how !== undefined &&
         concerns(outage, call.service, call.target) &&
@@ -69,7 +72,7 @@ export class Faults {
 
   /** Whether what stands behind the service does not work now, although calls are answered. */
   isStuck(what: Service, target: string, now: number): boolean {
-    return this.#outages.some(
+    return this.#lasting.some(
       (outage) =>
         outage.how === undefined && concerns(outage, what, target) && outage.from <= now && now < outage.to,
     );
@@ -77,9 +80,14 @@ export class Faults {
 
   /** Whether an outage of the service, or of that target of it, touches this stretch of time. */
   touches(what: Outage["what"], target: string, from: number, to: number): boolean {
-    return this.#outages.some(
-      (outage) => concerns(outage, what, target) && outage.from <= to && from < outage.to,
-    );
+    // The newest ones are asked for most.
+    for (let index = this.#outages.length - 1; index >= 0; index -= 1) {
+      const outage = this.#outages[index] as Outage;
+      if (from < outage.to && outage.from <= to && concerns(outage, what, target)) {
+        return true;
+      }
+    }
+    return false;
   }
 }
 

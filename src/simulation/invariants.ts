@@ -287,6 +287,9 @@ const grave: ReadonlySet<OutputState["state"]> = new Set([
 
 /** Whatever is wrong with a rotation when a tick ends is told by that tick. */
 export function failureReported({ events, paused, outputs, consumers }: TickEnded): string | undefined {
+  if (outputs.every(({ state }) => state === "good") && !consumers.some(({ behind, old }) => behind || old)) {
+    return undefined;
+  }
   // A token that was just published and lives for less than the floor is said in a warning, and by its metric.
   const rotated = outcomeOf(events) === "Rotated";
   const bad = outputs.filter(({ state }) => grave.has(state) && !(state === "endangered" && rotated));

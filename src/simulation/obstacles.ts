@@ -44,10 +44,12 @@ export class Obstacles {
 
   /** As far as the vaults go: an instance signs in to them with its identity. */
   impedeVaults(rotation: ReadyRotation, from: number, to: number): boolean {
-    const vaults = new Set(rotation.outputs.map(({ vault }) => vault));
     return (
       this.#touches("identity", identityTarget, from, to) ||
-      [...vaults].some((vault) => this.#touches("vault", vault, from, to))
+      rotation.outputs.some(
+        ({ vault }, index) =>
+          vault !== rotation.outputs[index - 1]?.vault && this.#touches("vault", vault, from, to),
+      )
     );
   }
 
@@ -63,8 +65,8 @@ export class Obstacles {
 
   refreshTokens({ sources }: ReadyRotation): KeptRefreshToken[] {
     return sources.flatMap((source) => {
-      const provider = this.#providerOf(source);
-      const kept = secretsOf(source).find(({ keeps }) => keeps);
+      const { kept } = needsOf(source);
+      const provider = kept && this.#providerOf(source);
       if (provider === undefined || kept === undefined || provider.newest === undefined) {
         return [];
       }
@@ -89,10 +91,10 @@ export class Obstacles {
       return false;
     }
     const provider = this.#providerOf(source);
-    const kept = secretsOf(source).find(({ keeps }) => keeps);
+    const { secrets, kept } = needsOf(source);
     return (
       this.#touches("provider", provider?.host ?? source.kind, from, to) ||
-      secretsOf(source).some(({ vault }) => this.#touches("vault", vault, from, to)) ||
+      secrets.some(({ vault }) => this.#touches("vault", vault, from, to)) ||
       (kept !== undefined &&
         provider?.newest !== undefined &&
         (this.#touches("leases", leasesTarget, from, to) ||
@@ -106,11 +108,9 @@ export class Obstacles {
     return provider.accepts(this.#world.vault(vault).current(secret)?.value.reveal() ?? "");
   }
 
-  #providerOf({ options }: SourceConfiguration): ProviderModel | undefined {
-    const address = options.tokenEndpoint ?? options.host ?? options.issuer;
-    return typeof address === "string" && URL.canParse(address)
-      ? this.#world.findProvider(new URL(address).host)
-      : undefined;
+  #providerOf(source: SourceConfiguration): ProviderModel | undefined {
+    const { host } = needsOf(source);
+    return host === undefined ? undefined : this.#world.findProvider(host);
   }
 
   #touches(...outage: Parameters<World["faults"]["touches"]>): boolean {
@@ -118,13 +118,37 @@ export class Obstacles {
   }
 }
 
-/** Every secret that the source reads or keeps; the vault is in every reference. */
-function secretsOf({ kind, options }: SourceConfiguration): (SecretReference & { keeps: boolean })[] {
-  return pluginOf(registries.sources, kind)
+/** What a source needs of the world. */
+interface Needs {
+  /** Of its provider. */
+  readonly host: string | undefined;
+  /** What it reads and keeps; the vault is in every reference. */
+  readonly secrets: readonly (SecretReference & { readonly vault: string })[];
+  /** The one of them that holds its refresh token. */
+  readonly kept: (SecretReference & { readonly vault: string }) | undefined;
+}
+
+function needsOf(source: SourceConfiguration): Needs {
+  const known = needs.get(source);
+  if (known !== undefined) {
+    return known;
+  }
+  const { kind, options } = source;
+  const address = options.tokenEndpoint ?? options.host ?? options.issuer;
+  const references = pluginOf(registries.sources, kind)
     .secrets(options)
     .map(({ reference: { secret, vault = "" }, access, path }) => ({
-      secret,
-      vault,
+      reference: { secret, vault },
       keeps: access === "keep" && path.at(-1) === "refreshToken",
     }));
+  const made: Needs = {
+    host: typeof address === "string" && URL.canParse(address) ? new URL(address).host : undefined,
+    secrets: references.map(({ reference }) => reference),
+    kept: references.find(({ keeps }) => keeps)?.reference,
+  };
+  needs.set(source, made);
+  return made;
 }
+
+/** Every tick asks for that of every source. */
+const needs = new WeakMap<SourceConfiguration, Needs>();
