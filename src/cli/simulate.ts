@@ -88,8 +88,15 @@ export async function action(io: Io, options: SimulateOptions): Promise<ExitCode
     actors: [...outages.map(recurring), ...(options.chaos ? Object.values(troubles) : [])],
   });
   const show = progressBar(io, `${days} days`);
-  await simulation.run({ signal: io.signal, onHour: show });
-  show(undefined);
+  const { stackTraceLimit } = Error;
+  // Tens of thousands of errors are part of the play, and to note where each was made takes longer than to make it.
+  Error.stackTraceLimit = 0;
+  try {
+    await simulation.run({ signal: io.signal, onHour: show });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+    show(undefined);
+  }
   const summary = summaryOf(simulation);
   if (options.json) {
     printJson(io, summary);

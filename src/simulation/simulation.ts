@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Configuration } from "../config/configuration.ts";
 import { runTick } from "../core/engine.ts";
 import type { TelemetryEvent } from "../events.ts";
@@ -74,11 +75,18 @@ export class Simulation {
   #operations = 0;
 
   constructor(options: SimulationOptions) {
-    const { seed, latencyMs = 50, noise = 0, configuration } = options;
+    const { seed, latencyMs = 50, noise = 0, configuration, sources = "modelled" } = options;
     this.#options = options;
     this.random = new Random(seed);
     this.#timer = this.random.fork("timer");
-    this.world = new World({ startAt, random: this.random.fork("world"), latencyMs, noise });
+    this.world = new World({
+      startAt,
+      random: this.random.fork("world"),
+      latencyMs,
+      noise,
+      // The product's own sources may sign something in another thread.
+      promisesOnly: sources === "modelled",
+    });
     this.observer = new Observer(this.world);
     this.configuration = configuration;
     this.#addApps(configuration);
@@ -119,6 +127,8 @@ export class Simulation {
     }
     while (clock.now() < this.endsAt && signal?.aborted !== true) {
       await clock.advance(Math.min(hourMs, this.endsAt - clock.now()));
+      // Somebody may have pressed Ctrl-C.
+      await setImmediate();
       this.observer.hourPassed();
       onHour((clock.now() - startAt) / this.#options.durationMs);
     }

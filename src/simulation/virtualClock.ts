@@ -19,10 +19,20 @@ export class VirtualClock implements Clock {
   #sleeping = 0;
   /** A binary heap by `dueAt`, then `order`. */
   readonly #heap: Sleeper[] = [];
+  readonly #later: (resume: () => void) => void;
   #onSleeper: (() => void) | undefined;
 
-  constructor(startAt: Date | number = Date.UTC(2026, 0, 1)) {
+  /**
+   * @param later Calls back when all has run that needs no time. By default an immediate: the queues of promises and of
+   * ticks are empty before it runs, and the event loop has turned. Where nobody waits for input, output or another thread,
+   * `process.nextTick` does as well, and costs a fraction.
+   */
+  constructor(
+    startAt: Date | number = Date.UTC(2026, 0, 1),
+    later: (resume: () => void) => void = setImmediate,
+  ) {
     this.#now = Number(startAt);
+    this.#later = later;
   }
 
   now(): number {
@@ -71,8 +81,7 @@ export class VirtualClock implements Clock {
 
   /** Lets everything run that needs no time to pass. */
   settle(): Promise<void> {
-    // The queues of promises and of ticks are empty before an immediate runs.
-    return new Promise((resolve) => setImmediate(resolve));
+    return new Promise((resolve) => this.#later(resolve));
   }
 
   /** Lets `ms` pass, with every sleeper that is due by then. */

@@ -52,6 +52,8 @@ export interface WorldOptions {
   readonly latencyMs: number;
   /** The share of calls that fail once, whatever else is wrong. */
   readonly noise: number;
+  /** Everything that runs in it waits for promises only: see {@link VirtualClock}. */
+  readonly promisesOnly: boolean;
 }
 
 const hourMs = 60 * 60_000;
@@ -75,7 +77,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options;
-    this.clock = new VirtualClock(options.startAt);
+    this.clock = new VirtualClock(options.startAt, options.promisesOnly ? process.nextTick : setImmediate);
     this.random = options.random;
     this.#noise = options.random.fork("noise");
     this.#latency = options.random.fork("latency");
@@ -89,9 +91,13 @@ export class World {
   }
 
   vault(url: string): VaultModel {
-    const known = this.#vaults.get(url) ?? new VaultModel(this, url);
-    this.#vaults.set(url, known);
-    return known;
+    const known = this.#vaults.get(url);
+    if (known !== undefined) {
+      return known;
+    }
+    const made = new VaultModel(this, url);
+    this.#vaults.set(url, made);
+    return made;
   }
 
   provider(
