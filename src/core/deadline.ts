@@ -20,25 +20,44 @@ export function startDeadline(clock: Clock, ms: number, outer?: AbortSignal): De
     () => expired.abort(new DeadlinePassed("the time for this call is up")),
     () => {},
   );
+  // Not `AbortSignal.any`: it costs as much as all the rest, and here it is known when nobody listens any more.
+  const abort = () => expired.abort(outer?.reason);
+  if (outer?.aborted) {
+    abort();
+  } else {
+    outer?.addEventListener("abort", abort, { once: true });
+  }
   return {
-    signal: outer === undefined ? expired.signal : AbortSignal.any([outer, expired.signal]),
-    [Symbol.dispose]: () => done.abort(workDone),
+    signal: expired.signal,
+    [Symbol.dispose]: () => {
+      outer?.removeEventListener("abort", abort);
+      done.abort(workDone);
+    },
   };
 }
 
 /** The work's result, or the signal's reason as soon as it aborts: work that does not heed it is left behind. */
-export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  // Whoever is left behind may still fail; nobody is waiting for it any more.
-  work.catch(() => {});
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
+export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    const settled = () => signal.removeEventListener("abort", abort);
+    // Also where the work is left behind: it may still fail, and then somebody must have looked.
+    work.then(
+      (result) => {
+        settled();
+        resolve(result);
+      },
+      (error: unknown) => {
+        settled();
+        reject(error);
+      },
+    );
+    if (signal.aborted) {
+      abort();
+    } else {
+      signal.addEventListener("abort", abort, { once: true });
+    }
+  });
 }
 
 /** Runs `work` under a signal that aborts `ms` from now, or when `outer` does, and waits no longer than that. */
