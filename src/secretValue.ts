@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { inspect } from "node:util";
 
 const redacted = "[redacted]";
@@ -11,6 +11,7 @@ const redacted = "[redacted]";
  */
 export class SecretValue {
   readonly #text: string;
+  #fingerprint: string | undefined;
 
   constructor(text: string) {
     this.#text = text;
@@ -31,7 +32,8 @@ export class SecretValue {
    * entropy than could be searched; do not use it for passwords that people choose.
    */
   fingerprint(): string {
-    return createHash("sha256").update(this.#text, "utf8").digest("hex").slice(0, 32);
+    this.#fingerprint ??= hash("sha256", this.#text, "hex").slice(0, 32);
+    return this.#fingerprint;
   }
 
   /** Whether both hold the same text. */

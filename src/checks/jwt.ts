@@ -10,7 +10,21 @@ export interface DecodedJwt {
 
 /** `undefined` for every token that is not a readable JWT: an opaque one, an encrypted one, a damaged one. */
 export function decodeJwt(token: SecretValue): DecodedJwt | undefined {
-  const text = token.reveal();
+  const known = decoded.get(token);
+  if (known !== undefined) {
+    return known;
+  }
+  const jwt = decode(token.reveal());
+  if (jwt !== undefined) {
+    decoded.set(token, jwt);
+  }
+  return jwt;
+}
+
+/** The checks, the subject and some formats each look into the same token. */
+const decoded = new WeakMap<SecretValue, DecodedJwt>();
+
+function decode(text: string): DecodedJwt | undefined {
   try {
     return {
       header: { ...decodeProtectedHeader(text) },

@@ -115,12 +115,11 @@ export function rotatedResult(
   const endangered =
     base.expiresOn !== undefined && floorTime(base.expiresOn.getTime(), rotation.timing) <= context.now;
   if (first !== undefined) {
+    if (!endangered) {
+      return { ...base, outcome: "Rotated" };
+    }
     const shortLived = asRotatorError(new RotatorError(publishProblems.TokenShortLived), "check");
-    return {
-      ...base,
-      outcome: "Rotated",
-      warnings: endangered ? [...base.warnings, shortLived] : base.warnings,
-    };
+    return { ...base, outcome: "Rotated", warnings: [...base.warnings, shortLived] };
   }
   return endangered
     ? {
@@ -152,14 +151,16 @@ function resultBase(
   durationMs: number,
   states: States | undefined,
 ): Omit<RotationResult, "outcome"> {
-  const expiries = (decision?.outputs ?? []).flatMap(({ output, state: gathered }) => {
+  let earliest: Date | undefined;
+  for (const { output, state: gathered } of decision?.outputs ?? []) {
     const state = states?.get(outputKey(output)) ?? gathered;
     // Somebody else's secret says nothing about this rotation.
-    return state.kind === "present" && belongsTo(state.properties, rotation.name)
-      ? (state.properties.expiresOn ?? [])
-      : [];
-  });
-  const earliest = expiries.toSorted((a, b) => a.getTime() - b.getTime())[0];
+    if (state.kind === "present" && belongsTo(state.properties, rotation.name)) {
+      const { expiresOn } = state.properties;
+      earliest =
+        expiresOn !== undefined && (earliest === undefined || expiresOn < earliest) ? expiresOn : earliest;
+    }
+  }
   return {
     rotation: rotation.name,
     reason: decision?.reason ?? "StateUnknown",

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { SecretProperties } from "../ports.ts";
 
 /**
@@ -59,7 +59,7 @@ export function belongsTo(properties: SecretProperties, rotation: string): boole
 }
 
 export function subjectHash(subject: string): string {
-  return createHash("sha256").update(subject, "utf8").digest("hex").slice(0, 32);
+  return hash("sha256", subject, "hex").slice(0, 32);
 }
 
 /** When the token of this version was issued; `undefined` where the tag is missing or not a date. */

@@ -3,6 +3,7 @@ import { defineSchema, type SchemaOutput } from "../defineSchema.ts";
 import { RotatorError } from "../errors.ts";
 import type { FormatPlugin } from "../plugins.ts";
 import type { Token } from "../ports.ts";
+import type { SecretValue } from "../secretValue.ts";
 import { companionOf, formatProblems, rendered } from "./rendering.ts";
 
 const schema = defineSchema((z) =>
@@ -26,9 +27,18 @@ export const privateKey: FormatPlugin<SchemaOutput<typeof schema>> = {
  */
 export function privateKeyPem(token: Token): string {
   const key = companionOf(token, "privateKey");
+  const known = laidOut.get(key);
+  if (known !== undefined) {
+    return known;
+  }
   try {
-    return createPrivateKey(key.reveal()).export({ type: "pkcs8", format: "pem" }).toString();
+    const pem = createPrivateKey(key.reveal()).export({ type: "pkcs8", format: "pem" }).toString();
+    laidOut.set(key, pem);
+    return pem;
   } catch (cause) {
     throw new RotatorError(formatProblems.FormatKeyInvalid, { cause });
   }
 }
+
+/** Several outputs of a rotation hold the same key, and to parse one takes longer than all the rest of a rendering. */
+const laidOut = new WeakMap<SecretValue, string>();

@@ -3,13 +3,7 @@ import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-
 import { createLane, type Lane } from "../core/rateLimit.ts";
 import { retry } from "../core/retry.ts";
 import type { CallContext, Clock } from "../ports.ts";
-import {
-  answerError,
-  connectionError,
-  describeCall,
-  malformedAnswer,
-  type VaultCall,
-} from "./keyVaultErrors.ts";
+import { answerError, connectionError, describeCall, malformedAnswer } from "./keyVaultErrors.ts";
 
 export interface VaultLimits {
   /** New versions that may be begun in any `windowMs`; Key Vault takes 300 in 10 seconds. */
@@ -74,8 +68,9 @@ export function createVaultTransport(options: {
     return running;
   }
 
-  async function exchange(request: PipelineRequest, call: VaultCall, lane: Lane): Promise<PipelineResponse> {
+  async function exchange(request: PipelineRequest, lane: Lane): Promise<PipelineResponse> {
     const { signal } = context();
+    const call = () => describeCall(request.method, request.url);
     let response: PipelineResponse;
     try {
       // On a copy: the client's authentication shares one token request among concurrent calls only while the request
@@ -83,7 +78,7 @@ export function createVaultTransport(options: {
       response = await send.sendRequest({ ...request, timeout: tryTimeoutMs, abortSignal: signal });
     } catch (error) {
       signal.throwIfAborted();
-      throw connectionError(call, error);
+      throw connectionError(call(), error);
     }
     const { status, headers, bodyAsText } = response;
     if (status === 401) {
@@ -93,9 +88,9 @@ export function createVaultTransport(options: {
       if (headers.get("content-type")?.startsWith("application/json")) {
         return response;
       }
-      throw malformedAnswer(call, status);
+      throw malformedAnswer(call(), status);
     }
-    const error = answerError(call, { status, headers, body: bodyAsText ?? "" });
+    const error = answerError(call(), { status, headers, body: bodyAsText ?? "" });
     if (status === 429) {
       onThrottled();
       lane.pause(Math.min(Math.max(error.retryAfterMs ?? 0, shortestPauseMs), longestPauseMs));
@@ -108,10 +103,9 @@ export function createVaultTransport(options: {
     within: (running, work) => contexts.run(running, work),
     httpClient: {
       sendRequest: (request) => {
-        const call = describeCall(request.method, request.url);
         const isCreate = request.method === "PUT";
         const lane = isCreate ? creates : others;
-        const attempt = () => lane.run(() => exchange(request, call, lane), context().signal);
+        const attempt = () => lane.run(() => exchange(request, lane), context().signal);
         return isCreate ? attempt() : retry(attempt, { clock, context: context() });
       },
     },
