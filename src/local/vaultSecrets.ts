@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Clock } from "../ports.ts";
 import { SecretValue } from "../secretValue.ts";
 import {
@@ -87,7 +87,7 @@ export class VaultSecrets {
     if (!/^[0-9a-zA-Z-]{1,127}$/.test(name)) {
       throw invalidName(name);
     }
-    const secret = new SecretValue(typeof value === "string" ? value : value.reveal());
+    const secret = typeof value === "string" ? new SecretValue(value) : value;
     if (secret.byteLength > 25 * 1024) {
       throw invalidProperty();
     }
@@ -98,7 +98,7 @@ export class VaultSecrets {
     const version: VaultVersion = {
       enabled: true,
       ...attributes,
-      id: randomBytes(16).toString("hex"),
+      id: randomUUID().replaceAll("-", ""),
       value: secret,
       created: seconds,
       updated: seconds,
