@@ -66,7 +66,7 @@ function appliedTag(secret: string): string {
 
 /** Tag names are compared without case, and a resource may answer them in another one. */
 function find(tags: Tags, name: string): string | undefined {
-  return Object.entries(tags).find(([key]) => key.toLowerCase() === name)?.[1];
+  return tags[name] ?? Object.entries(tags).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
 function withTag(tags: Tags, name: string, value: string): Tags {

@@ -118,7 +118,13 @@ function isPaused(rotation: Rotation, outputs: readonly OutputDecision[], now: n
 }
 
 /** Outputs that hold different tokens, and an order to mint, show only when an output is looked at beside the others. */
-function withDivergence(outputs: readonly OutputDecision[], options: DecisionOptions): OutputDecision[] {
+function withDivergence(
+  outputs: readonly OutputDecision[],
+  options: DecisionOptions,
+): readonly OutputDecision[] {
+  if (outputs.length === 1 && !options.force) {
+    return outputs;
+  }
   const tokens = new Set(
     outputs.flatMap(({ state, reason }) =>
       state.kind === "present" && reason === "Fresh" ? [state.properties.tags[tagNames.token]] : [],

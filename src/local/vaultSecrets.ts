@@ -155,7 +155,12 @@ export class VaultSecrets {
 
   /** At most `limit` secrets in the order of their names, beginning after the name given. */
   list(after = "", limit = Number.POSITIVE_INFINITY, now = this.#clock.now()): readonly VaultSecret[] {
-    return this.#page(after, limit, (record) => (isActive(record, now) ? snapshot(record) : undefined), now);
+    return this.#page(
+      after,
+      limit,
+      (record) => (isActive(record, now) ? new Snapshot(record) : undefined),
+      now,
+    );
   }
 
   /** Soft-deletes every version. */
@@ -191,7 +196,7 @@ export class VaultSecrets {
   recover(name: string, now = this.#clock.now()): VaultSecret {
     const record = this.#deleted(name, now);
     record.transition = { kind: "recover", at: now, settlesAt: now + this.#transitionMs };
-    return snapshot(record);
+    return new Snapshot(record);
   }
 
   /** Frees the name, once it is done. */
@@ -206,7 +211,7 @@ export class VaultSecrets {
     if (record.versions.length > mostVersionsInBackup) {
       throw tooManyVersionsForBackup(name);
     }
-    return snapshot(record);
+    return new Snapshot(record);
   }
 
   /** Drops all but the newest versions. The service cannot do that; runs over a year of it need it. */
@@ -333,21 +338,34 @@ function current(record: MutableSecret): VaultVersion {
 }
 
 /** The versions are copied for whoever looks at them: a listing of many secrets with long histories does not. */
-function snapshot(record: MutableSecret): VaultSecret {
-  const { name, versions } = record;
-  const count = versions.length;
-  return {
-    name,
-    current: current(record),
-    get versions() {
-      return versions.slice(0, count);
-    },
-  };
+class Snapshot implements VaultSecret {
+  readonly name: string;
+  readonly current: VaultVersion;
+  readonly #versions: readonly VaultVersion[];
+  readonly #count: number;
+
+  constructor(record: MutableSecret) {
+    this.name = record.name;
+    this.current = current(record);
+    this.#versions = record.versions;
+    this.#count = record.versions.length;
+  }
+
+  get versions(): readonly VaultVersion[] {
+    return this.#versions.slice(0, this.#count);
+  }
 }
 
 function deletedSnapshot(record: MutableSecret, now: number): DeletedVaultSecret {
   const deleted = Math.floor((record.transition?.at ?? now) / 1000);
-  return { ...snapshot(record), deleted, scheduledPurge: deleted + retentionSeconds };
+  const { name, versions } = record;
+  return {
+    name,
+    current: current(record),
+    versions: [...versions],
+    deleted,
+    scheduledPurge: deleted + retentionSeconds,
+  };
 }
 
 /** Index of the first element that sorts after `key`. */

@@ -93,7 +93,10 @@ export class Instance {
     if (dies === "before") {
       return await this.#die();
     }
-    await this.#travel();
+    const thereMs = world.latencyMs();
+    if (thereMs > 0) {
+      await this.clock.sleep(thereMs);
+    }
     const failure = world.failureOf(call);
     if (failure !== undefined && failure !== "losesAnswers") {
       return await this.#fail(failure);
@@ -105,16 +108,12 @@ export class Instance {
     if (failure === "losesAnswers") {
       throw new NoAnswer({ code: "ECONNRESET" });
     }
-    await this.#travel();
+    const backMs = world.latencyMs();
+    if (backMs > 0) {
+      await this.clock.sleep(backMs);
+    }
     delivered();
     return answer;
-  }
-
-  async #travel(): Promise<void> {
-    const ms = this.#world.latencyMs();
-    if (ms > 0) {
-      await this.clock.sleep(ms);
-    }
   }
 
   async #fail(failure: Exclude<Failure, "losesAnswers">): Promise<never> {

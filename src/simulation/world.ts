@@ -144,7 +144,8 @@ export class World {
   }
 
   latencyMs(): number {
-    return this.#options.latencyMs * this.#latency.next();
+    const { latencyMs } = this.#options;
+    return latencyMs === 0 ? 0 : latencyMs * this.#latency.next();
   }
 
   failureOf(call: Call): Failure | undefined {
