@@ -35,8 +35,8 @@ export function createKeyVaultStore(options: KeyVaultStoreOptions): SecretStore 
   return new KeyVaultStore(options);
 }
 
-/** How many operations a store remembers to have begun; far more than a tick writes. */
-const rememberedOperations = 20_000;
+/** How many operations a store remembers to have begun, at least: as many as a large tick writes; and at most twice that. */
+const rememberedOperations = 10_000;
 
 /**
  * Writes that are handed to the client at once: more than it sends at once. All others wait here, because a request that
@@ -51,7 +51,9 @@ class KeyVaultStore implements SecretStore {
    * Writes that took effect, or may have: whoever writes the same again looks first. A write that arrives only after that
    * look cannot be ruled out; the back-off before the look is there for it.
    */
-  readonly #mayExist = new Set<string>();
+  #mayExist = new Set<string>();
+  /** Those before them. */
+  #mayExistLonger = new Set<string>();
   readonly #writing = concurrencyLimit(writesInClient);
   #connection: Promise<VaultConnection> | undefined;
 
@@ -126,9 +128,10 @@ class KeyVaultStore implements SecretStore {
     checkVersion(name, version);
     const key = `${keyOf(name)} ${version.tags.operation}`;
     const attempt = async () => {
-      const written = this.#mayExist.has(key)
-        ? await this.#findOperation(name, version.tags.operation, context)
-        : undefined;
+      const written =
+        this.#mayExist.has(key) || this.#mayExistLonger.has(key)
+          ? await this.#findOperation(name, version.tags.operation, context)
+          : undefined;
       return written ?? (await this.#write(name, key, version, context));
     };
     return await retry(attempt, { clock: this.#options.clock, context });
@@ -165,9 +168,10 @@ class KeyVaultStore implements SecretStore {
 
   #remember(key: string): void {
     this.#mayExist.add(key);
-    if (this.#mayExist.size > rememberedOperations) {
-      const [oldest] = this.#mayExist;
-      this.#mayExist.delete(oldest as string);
+    // Not the oldest one by one: a set that has lost thousands of its first elements searches for the next of them.
+    if (this.#mayExist.size >= rememberedOperations) {
+      this.#mayExistLonger = this.#mayExist;
+      this.#mayExist = new Set();
     }
   }
 
