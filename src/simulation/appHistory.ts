@@ -5,7 +5,7 @@ import type { AppUpdated, ConsumerFacts, RestartAsked } from "./invariants.ts";
 import type { Obstacles } from "./obstacles.ts";
 import { heldIn, type Readers } from "./readers.ts";
 import type { Runs } from "./runs.ts";
-import type { AppUpdate, World } from "./world.ts";
+import type { AppUpdate, RestartRequest, World } from "./world.ts";
 
 /** What has happened since the rotator last gave an app another value. Times in milliseconds since the epoch. */
 interface SinceChange {
@@ -102,7 +102,7 @@ export class AppHistory {
   }
 
   /** `undefined` for a job, which is never restarted. */
-  restartAsked(app: AppModel, revision: string): RestartAsked | undefined {
+  restartAsked({ app, revision, raced }: RestartRequest): RestartAsked | undefined {
     const { resource } = app;
     if (!(resource instanceof EmbeddedContainerApp)) {
       return undefined;
@@ -137,6 +137,7 @@ export class AppHistory {
       replacingForMs,
       asked: since.times,
       overlapping: isOverlapping,
+      raced,
       afterFailure,
       setbacks: this.#setbacks() - since.setbacksBefore + since.failures,
     };

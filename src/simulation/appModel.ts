@@ -33,6 +33,8 @@ export class AppModel {
   othersWroteAt = Number.NEGATIVE_INFINITY;
   /** When somebody else last sent back an older value of a fed secret than the app had. */
   revertedAt = Number.NEGATIVE_INFINITY;
+  /** When somebody last changed how many replicas it has. */
+  scaledAt = Number.NEGATIVE_INFINITY;
   /** When an update last failed, whoever made it. */
   failedAt = Number.NEGATIVE_INFINITY;
   readonly #world: World;
@@ -73,6 +75,14 @@ export class AppModel {
     return secret === undefined ? undefined : contentOf(secret);
   }
 
+  /** What somebody does, or a scale rule: to nothing, from nothing, or in between. */
+  scale(replicas: number): void {
+    if (this.resource instanceof EmbeddedContainerApp) {
+      this.resource.scale(replicas);
+      this.scaledAt = this.#world.clock.now();
+    }
+  }
+
   /** What somebody else does: lists the secrets, changes one of their own, and sends all of them back a moment later. */
   async changeByOther(value: string, hesitationMs: number): Promise<void> {
     const listed = this.resource.secrets.configured;
@@ -106,6 +116,7 @@ export class AppModel {
 export function holderOver(world: World, model: AppModel, instance: Instance): AppHolder {
   const { clock } = instance;
   let listedAt = Number.NEGATIVE_INFINITY;
+  let replicasListedAt = Number.NEGATIVE_INFINITY;
 
   const once = async <T>(operation: string, effect: () => T): Promise<T> => {
     try {
@@ -180,21 +191,22 @@ export function holderOver(world: World, model: AppModel, instance: Instance): A
         })),
       ),
     listReplicas: (revision, context) =>
-      read("listReplicas", context, () =>
-        (app().revisions.find(({ name }) => name === revision)?.replicas ?? []).map(
-          ({ createdAt, ready }) => ({
-            createdAt: Math.floor(createdAt / 1000) * 1000,
-            running: ready,
-            ready,
-          }),
-        ),
-      ),
+      read("listReplicas", context, () => {
+        replicasListedAt = world.clock.now();
+        const replicas = app().revisions.find(({ name }) => name === revision)?.replicas ?? [];
+        return replicas.map(({ createdAt, ready }) => ({
+          createdAt: Math.floor(createdAt / 1000) * 1000,
+          running: ready,
+          ready,
+        }));
+      }),
     restart: async (revision, context) => {
       const ask = async () => {
         try {
           await once("restart", () => {
             if (!app().busy) {
-              world.restartAsked(model, revision);
+              // Between a look and a restart nothing keeps the number of replicas as it is.
+              world.restartAsked({ app: model, revision, raced: model.scaledAt >= replicasListedAt });
             }
             app().restart(revision);
           });

@@ -120,7 +120,7 @@ const scaling = everySoOften("app scaled", 3 * hourMs, (simulation, random) => {
   if (app === undefined) {
     return false;
   }
-  app.resource.scale(random.integer(0, 3));
+  app.scale(random.integer(0, 3));
   const now = simulation.world.clock.now();
   simulation.faults.begin({ what: "apps", target: app.id, from: now, to: now + 1 });
   simulation.observer.readers.look(app);

@@ -129,6 +129,8 @@ export interface RestartAsked {
   readonly asked: number;
   /** Two runs were under way at the same time. */
   readonly overlapping: boolean;
+  /** The app was scaled since its replicas were looked at. */
+  readonly raced: boolean;
   /** An update of the app has failed since it was last restarted, so that nobody can tell what it took of it. */
   readonly afterFailure: boolean;
   /** Ticks that were killed or said that the app was not served, and answers that were lost, since then. */
@@ -264,11 +266,11 @@ export function appNeverOlder({ older, raced }: AppUpdated): string | undefined 
  * restart could be noted at the app, there is one more.
  */
 export function oneRestartPerChange(restart: RestartAsked): string | undefined {
-  const { old, replacingForMs, asked, setbacks, overlapping, afterFailure } = restart;
+  const { old, replacingForMs, asked, setbacks, overlapping, raced, afterFailure } = restart;
   if (overlapping) {
     return undefined;
   }
-  if (old === 0 && !afterFailure) {
+  if (old === 0 && !afterFailure && !raced) {
     return "restarted although nothing ran with an older value";
   }
   if (replacingForMs !== undefined && replacingForMs < patienceMs && setbacks === 0) {

@@ -18,7 +18,7 @@ import type { Spending } from "./providerModel.ts";
 import { heldIn, Readers, type Serving } from "./readers.ts";
 import { type Run, Runs } from "./runs.ts";
 import type { VaultModel } from "./vaultModel.ts";
-import type { AppUpdate, Watcher, World, Writing } from "./world.ts";
+import type { AppUpdate, RestartRequest, Watcher, World, Writing } from "./world.ts";
 import { WrittenInVain } from "./writtenInVain.ts";
 
 /** Something that must never be and was. */
@@ -240,8 +240,8 @@ export class Observer implements Watcher {
     this.#judge(update.app.id, this.#apps.updated(update, this.#ready));
   }
 
-  restartAsked(app: AppModel, revision: string): void {
-    this.#judge(app.id, this.#apps.restartAsked(app, revision));
+  restartAsked(request: RestartRequest): void {
+    this.#judge(request.app.id, this.#apps.restartAsked(request));
   }
 
   refreshTokenSpent({ provider, before, knownSpent }: Spending): void {

@@ -33,6 +33,14 @@ export interface AppUpdate {
   readonly raced: boolean;
 }
 
+/** A restart that the rotator has asked for. */
+export interface RestartRequest {
+  readonly app: AppModel;
+  readonly revision: string;
+  /** Somebody has scaled the app after its replicas had been listed for this. */
+  readonly raced: boolean;
+}
+
 /** Who is told what happens in the world. */
 export interface Watcher {
   versionWritten(writing: Writing): void;
@@ -40,7 +48,7 @@ export interface Watcher {
   secretChanged(vault: VaultModel, name: string): void;
   appUpdated(update: AppUpdate): void;
   /** Before the restart begins. */
-  restartAsked(app: AppModel, revision: string): void;
+  restartAsked(request: RestartRequest): void;
   refreshTokenSpent(spending: Spending): void;
 }
 
@@ -175,8 +183,8 @@ export class World {
     this.#watcher?.appUpdated(update);
   }
 
-  restartAsked(app: AppModel, revision: string): void {
-    this.#watcher?.restartAsked(app, revision);
+  restartAsked(request: RestartRequest): void {
+    this.#watcher?.restartAsked(request);
   }
 
   refreshTokenSpent(spending: Spending): void {
