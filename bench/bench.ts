@@ -6,6 +6,7 @@ import { coldStart } from "./coldStart.ts";
 import { dueTick } from "./dueTick.ts";
 import { freshTick } from "./freshTick.ts";
 import { load } from "./load.ts";
+import { simulatedYear } from "./simulatedYear.ts";
 
 export interface Figure {
   readonly what: string;
@@ -15,7 +16,13 @@ export interface Figure {
   readonly target: string;
 }
 
-const benches = { "cold-start": coldStart, "fresh-tick": freshTick, "due-tick": dueTick, load };
+const benches = {
+  "cold-start": coldStart,
+  "fresh-tick": freshTick,
+  "due-tick": dueTick,
+  load,
+  "simulated-year": simulatedYear,
+};
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in benches));
