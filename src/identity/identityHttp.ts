@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createDefaultHttpClient, type HttpClient } from "@azure/core-rest-pipeline";
+import { createDefaultHttpClient, type HttpClient, type PipelineRequest } from "@azure/core-rest-pipeline";
 import type { HeaderSource } from "../retryAfter.ts";
 
 /** What came back over HTTP last while a token was asked for. */
@@ -39,9 +39,21 @@ export const identityHttpClient: HttpClient = {
       watch.answer =
         typeof code === "string" && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? { errorCode: code } : {};
       throw error;
+    } finally {
+      forgetController(request);
     }
   },
 };
+
+/**
+ * `@azure/identity` keeps a controller for every request that it has ever made, about a kilobyte, and forgets them when one
+ * of them is aborted; but it never aborts any. What it would do then is done here, once the request is over.
+ */
+function forgetController({ abortSignal }: PipelineRequest): void {
+  if (abortSignal instanceof AbortSignal) {
+    abortSignal.onabort?.(new Event("abort"));
+  }
+}
 
 /** Runs `work` and hands an error of it to `mapped`, with what came back last. */
 export async function watching<T>(
