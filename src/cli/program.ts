@@ -229,7 +229,7 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
     () => import("./simulate.ts"),
   )
     .option("--days <number>", "virtual days", "30")
-    .option("--year", "365 days")
+    .addOption(new Option("--year", "365 days").conflicts("days"))
     .option("--seed <number>", "decides when what goes wrong; equal seeds, equal runs", "1")
     .option(
       "--outage <place:duration>",
@@ -239,8 +239,8 @@ function createProgram(io: Io, finish: (code: number) => void): Command {
     )
     .option("--ticks-lost <percent>", "ticks that never happen", "0%")
     .option("--ticks-killed <percent>", "ticks in which the process is killed", "0%")
-    .option("--calls-failed <percent>", "calls that fail once", "0%")
-    .option("--clock-skew <duration>", "how far the function app's clock may be off")
+    .option("--calls-failed <percent>", "calls that fail, and are tried again; 25% at most", "0%")
+    .option("--clock-skew <duration>", "how far the function app's clock may be off; 5m at most")
     .option("--chaos", "all that people and platforms do: deleted secrets, crashing apps, silent timers")
     .addHelpText(
       "after",

@@ -2,6 +2,7 @@ import { parseDuration } from "../config/duration.ts";
 import { asRotatorError, problems, RotatorError } from "../errors.ts";
 import { troubles } from "../simulation/chaos.ts";
 import { type NamedOutage, outagePlaces, recurring } from "../simulation/namedOutages.ts";
+import { mostSkewMs } from "../simulation/obstacles.ts";
 import { Simulation } from "../simulation/simulation.ts";
 import { isGood, summaryOf } from "../simulation/summary.ts";
 import type { CommonOptions, ExitCode, Io } from "./io.ts";
@@ -32,9 +33,15 @@ const simulateProblems = problems({
     remedy: "Write it as `30%`.",
     retryable: false,
   },
+  TooManyCallsFail: {
+    message: "With so many calls failing no tick comes to its end, and a fault cannot be told from a defect.",
+    remedy: "Give `--calls-failed` 25% at most; for a service that is gone there is `--outage`.",
+    retryable: false,
+  },
   SkewNotUnderstood: {
-    message: "The clock skew is not a duration.",
-    remedy: "Write `--clock-skew 3m`.",
+    message: "The clock skew is not a duration of five minutes at most.",
+    remedy:
+      "Write `--clock-skew 3m`; with clocks that differ by more than five minutes Entra ID takes no token.",
     retryable: false,
   },
   NothingToSimulate: {
@@ -58,6 +65,7 @@ interface SimulateOptions extends CommonOptions {
 
 const dayMs = 24 * 60 * 60_000;
 const mostDays = 3_660;
+const mostCallsFailed = 0.25;
 
 /** Runs the rotations of the configuration through virtual time. Nothing outside of this process is touched. */
 export async function action(io: Io, options: SimulateOptions): Promise<ExitCode> {
@@ -69,6 +77,9 @@ export async function action(io: Io, options: SimulateOptions): Promise<ExitCode
   const outages = options.outage.map(outageOf);
   const timer = { lost: shareOf(options.ticksLost), killed: shareOf(options.ticksKilled) };
   const noise = shareOf(options.callsFailed);
+  if (noise > mostCallsFailed) {
+    throw usage(simulateProblems.TooManyCallsFail, options.callsFailed);
+  }
   const clockSkewMs = options.clockSkew === undefined ? 0 : skewOf(options.clockSkew);
 
   // A deployment often names the vault in the environment only; any name will do here.
@@ -130,7 +141,7 @@ function shareOf(text: string): number {
 
 function skewOf(text: string): number {
   const ms = parseDuration(text);
-  if (ms === undefined) {
+  if (ms === undefined || ms > mostSkewMs) {
     throw usage(simulateProblems.SkewNotUnderstood, text);
   }
   return ms;

@@ -6,7 +6,7 @@ import { shortDuration } from "./time.ts";
 
 /** The result for a person: who read how old tokens, what was written and restarted, and what must never have been. */
 export function simulationReport(output: Output, summary: SimulationSummary): string {
-  const { readers, secrets, consumers, violations, seed } = summary;
+  const { readers, secrets, consumers, violations, violationCount, seed } = summary;
   const parts = [
     table(
       ["ROTATION", "OUTPUT", "READER", "WORST FRESHNESS", "EXPIRED FOR"],
@@ -15,7 +15,7 @@ export function simulationReport(output: Output, summary: SimulationSummary): st
         reader.output,
         reader.reader,
         worst(output, reader),
-        reader.secondsExpired === 0 ? "never" : shortDuration(reader.secondsExpired),
+        expiredFor(reader),
       ]),
     ),
     table(
@@ -42,9 +42,16 @@ export function simulationReport(output: Output, summary: SimulationSummary): st
     parts.push(`${paint(output, "red", invariant)} at ${at}: ${where} ${what}\n`);
   }
   const { days, ticks, calls } = summary;
-  const verdict = violations.length === 0 ? "no rule broken" : `${violations.length} times a rule was broken`;
+  const verdict = violationCount === 0 ? "no rule broken" : `${violationCount} times a rule was broken`;
   parts.push(`${days} days, ${ticks} ticks, ${calls} calls, seed ${seed}: ${verdict}.\n`);
   return parts.join("\n");
+}
+
+function expiredFor({ worstSecondsLeft, secondsExpired }: ReaderSummary): string {
+  if (worstSecondsLeft === null) {
+    return "";
+  }
+  return secondsExpired === 0 ? "never" : shortDuration(secondsExpired);
 }
 
 /** What the oldest token had left. */

@@ -60,7 +60,7 @@ export class Observer implements Watcher {
     this.#world = world;
     this.#obstacles = new Obstacles(world);
     this.#outputs = new OutputFacts(world, this.#obstacles);
-    this.#past = new PastTicks(world, this.#obstacles);
+    this.#past = new PastTicks(world);
     this.readers = new Readers(world, (serving) => this.#served(serving));
     this.#apps = new AppHistory(world, this.#obstacles, this.readers, this.#runs);
     world.watch(this);

@@ -11,6 +11,9 @@ import type { World } from "./world.ts";
 /** Whom the function app's own identity speaks for. */
 export const ownSubject = "the rotator's identity";
 
+/** No instance's clock may be off by more. */
+export const mostSkewMs = 5 * 60_000;
+
 /** A refresh token that a rotation's source keeps. */
 export interface KeptRefreshToken {
   readonly provider: ProviderModel;
@@ -26,8 +29,6 @@ export interface KeptRefreshToken {
 /** What stands in the way of rotations: everything for which the rotator is not to blame. */
 export class Obstacles {
   readonly #world: World;
-  /** No instance's clock is off by more. */
-  mostSkewMs = 5 * 60_000;
 
   constructor(world: World) {
     this.#world = world;

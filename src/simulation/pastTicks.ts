@@ -1,7 +1,7 @@
 import type { ReadyRotation } from "../config/configuration.ts";
 import type { AppModel } from "./appModel.ts";
 import { latestDue } from "./dueTimes.ts";
-import type { Obstacles } from "./obstacles.ts";
+import { mostSkewMs } from "./obstacles.ts";
 import type { Held } from "./readers.ts";
 import type { World } from "./world.ts";
 
@@ -18,12 +18,10 @@ const rememberedMs = 30 * 60 * 60_000;
 /** The ticks that came to their end, by which it is judged whether an expired token could have been prevented. */
 export class PastTicks {
   readonly #world: World;
-  readonly #obstacles: Obstacles;
   #ticks: PastTick[] = [];
 
-  constructor(world: World, obstacles: Obstacles) {
+  constructor(world: World) {
     this.#world = world;
-    this.#obstacles = obstacles;
   }
 
   add(tick: PastTick): void {
@@ -44,7 +42,7 @@ export class PastTicks {
     propagationMs: number,
     app: AppModel | undefined,
   ): boolean {
-    const due = latestDue(held, rotation) + this.#obstacles.mostSkewMs;
+    const due = latestDue(held, rotation) + mostSkewMs;
     const until = held.expiresAt - propagationMs;
     return this.#ticks.some(
       ({ startedAt, endedAt, clear }) =>

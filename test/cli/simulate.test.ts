@@ -166,6 +166,8 @@ describe("token-rotator simulate", () => {
     ["no day", ["--days", "0"], "DaysNotUnderstood"],
     ["a seed that is no number", ["--seed", "x"], "SeedNotUnderstood"],
     ["a skew that is no duration", ["--clock-skew", "a bit"], "SkewNotUnderstood"],
+    ["a skew with which nothing works", ["--clock-skew", "6m"], "SkewNotUnderstood"],
+    ["more failing calls than retries", ["--calls-failed", "26%"], "TooManyCallsFail"],
   ] as const) {
     test(`${name} is a mistake of usage`, async () => {
       const { exitCode, stderr } = await simulate({ database }, ...argv);
@@ -173,6 +175,24 @@ describe("token-rotator simulate", () => {
       assert.match(stderr, new RegExp(`^${code}: `));
     });
   }
+
+  test("days beside a year are a mistake of usage", async () => {
+    const { exitCode, stderr } = await simulate({ database }, "--year", "--days", "3");
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /--year.*--days/);
+  });
+
+  test("a reader that never holds a token is shown, and the exit code says so", async () => {
+    const { exitCode, stdout } = await simulate({ database }, "--days", "1", "--ticks-lost", "100%");
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /readers of the vault +no token *$/m);
+  });
+
+  test("as many failing calls as are taken break no rule", async () => {
+    const { violations, faults } = await summary({ database, drive }, "--days", "4", "--calls-failed", "25%");
+    assert.deepEqual(violations, []);
+    assert.ok((faults["call: hangs"] ?? 0) > 50);
+  });
 
   test("nothing to simulate is told", async () => {
     const { exitCode, stderr } = await simulate({ broken: { outputs: [] } });
