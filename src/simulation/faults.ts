@@ -8,11 +8,13 @@ export interface Call {
   readonly operation: string;
   /** Whom it goes to: the address of a vault, the host of a provider, the id of an app. */
   readonly target: string;
+  /** What it is about there, as far as calls of one operation run at the same time: the name of a secret, a scope. */
+  readonly about?: string;
 }
 
 /**
- * How a service fails. `refuses`: 503. `throttles`: 429. `unreachable`: no connection. `hangs`: no answer until the caller
- * gives up. `losesAnswers`: the call takes effect, and its answer is lost.
+ * How a service fails. `refuses`: 500, 502 or 503. `throttles`: 429. `unreachable`: no connection. `hangs`: no answer until
+ * the caller gives up. `losesAnswers`: the call takes effect, and its answer is lost, or is the 504 of a gateway.
  */
 export type Failure = "refuses" | "throttles" | "unreachable" | "hangs" | "losesAnswers";
 

@@ -66,7 +66,12 @@ const longLifeMs = 2 * 60 * 60_000;
 export function credentialOf(world: World, instance: Instance, subject: string): IdentityCredential {
   const cache = new Map<string, Cached>();
   const fetchToken = async (scope: string): Promise<Cached> => {
-    const call = { service: "identity", operation: "getToken", target: identityTarget } as const;
+    const call = {
+      service: "identity",
+      operation: "getToken",
+      target: identityTarget,
+      about: scope,
+    } as const;
     try {
       const token = await instance.call(call, () => world.identity.token(scope, subject));
       const lifeMs = token.expiresAt - instance.clock.now();

@@ -106,7 +106,8 @@ export class Instance {
       return await this.#die();
     }
     if (failure === "losesAnswers") {
-      throw new NoAnswer({ code: "ECONNRESET" });
+      // Lost on the way, or by a gateway that says so: a 5xx does not mean that nothing was done.
+      throw new NoAnswer(world.random.chance(0.5) ? { status: 504 } : { code: "ECONNRESET" });
     }
     const backMs = world.latencyMs();
     if (backMs > 0) {
@@ -119,7 +120,7 @@ export class Instance {
   async #fail(failure: Exclude<Failure, "losesAnswers">): Promise<never> {
     switch (failure) {
       case "refuses":
-        throw new NoAnswer({ status: 503 });
+        throw new NoAnswer({ status: this.#world.random.pick([500, 502, 503]) });
       case "throttles":
         // Half of them tell how long to wait.
         throw new NoAnswer({

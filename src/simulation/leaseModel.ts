@@ -25,12 +25,14 @@ export class LeaseModel {
   }
 
   of(instance: Instance): Leases {
-    const ask = <T>(operation: string, effect: () => T) =>
-      instance.call({ service: "leases", operation, target: leasesTarget }, effect).catch(mapped);
+    const ask = <T>(operation: string, name: string, effect: () => T) =>
+      instance
+        .call({ service: "leases", operation, target: leasesTarget, about: name }, effect)
+        .catch(mapped);
     return {
       hold: async (name, context, work) => {
         let taken: Holding | undefined;
-        const holding = await ask("acquire", () => {
+        const holding = await ask("acquire", name, () => {
           taken = this.#take(name, instance);
           return taken;
         }).catch((error: unknown) => {
@@ -48,7 +50,7 @@ export class LeaseModel {
         } finally {
           holding.endedAt = this.#world.clock.now();
           // What cannot be released runs out.
-          await ask("release", () => this.#release(name, holding)).catch(() => {});
+          await ask("release", name, () => this.#release(name, holding)).catch(() => {});
         }
       },
     };

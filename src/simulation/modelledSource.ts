@@ -58,10 +58,10 @@ export function modelledSource(
 }
 
 /** The service that the source asks: the identity's own endpoint, or somebody's on the internet. */
-export function callOf({ kind }: SourceConfiguration): Call {
+function callOf({ kind, key }: SourceConfiguration): Call {
   return kind === "entra"
-    ? { service: "identity", operation: "getToken", target: identityTarget }
-    : { service: "provider", operation: "mint", target: kind };
+    ? { service: "identity", operation: "getToken", target: identityTarget, about: key }
+    : { service: "provider", operation: "mint", target: kind, about: key };
 }
 
 function subjectOf({ kind }: SourceConfiguration): string {

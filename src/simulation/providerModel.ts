@@ -181,7 +181,12 @@ export function fetchOver(world: World, instance: Instance): typeof globalThis.f
     let taken: Taken | undefined;
     try {
       const { status, body } = await instance.call(
-        { service: "provider", operation, target: url.host },
+        {
+          service: "provider",
+          operation,
+          target: url.host,
+          about: form.get("refresh_token") ?? url.pathname,
+        },
         () => {
           taken = world.provider(url.host).take(url.pathname, form, instance);
           return taken;

@@ -21,7 +21,7 @@ export interface SimulationOptions {
   readonly sources?: "modelled" | "real";
   /** The longest that a call takes on its way in either direction. Default 50 ms. */
   readonly latencyMs?: number;
-  /** The share of calls that fail once, whatever else is wrong. Default none. */
+  /** The share of calls that fail, whatever else is wrong; none of them more than twice in a row. Default none. */
   readonly noise?: number;
   readonly timer?: TimerFaults;
   /** How far the clocks of instances are off, at most, in either direction. Default not at all. */
@@ -57,8 +57,11 @@ export interface TimerFaults {
 const startAt = Date.UTC(2026, 0, 1);
 const hourMs = 60 * 60_000;
 const deadlineMs = 4 * 60_000;
-/** A kill comes at one of so many calls; most ticks make fewer, and then none comes. */
-const killedWithinCalls = 30;
+/**
+ * A kill comes at one of so many calls, at the first ten as often as at the next hundred: most ticks make few, and one that
+ * restarts an app makes many. Where a tick makes fewer, none comes.
+ */
+const killedWithinCalls = 150;
 
 /** The product on a virtual clock, in a world in which things go wrong. Equal options, equal course. */
 export class Simulation {
@@ -167,7 +170,7 @@ export class Simulation {
     const instance = this.#currentInstance();
     const kill: Kill | undefined = this.#timer.chance(killed)
       ? {
-          call: this.#timer.integer(1, killedWithinCalls),
+          call: Math.floor(killedWithinCalls ** this.#timer.next()),
           when: this.#timer.chance(0.5) ? "before" : "after",
         }
       : undefined;

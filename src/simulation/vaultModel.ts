@@ -251,7 +251,9 @@ class ModelClient {
       method,
       url: `${url}${path}`,
       arrive: (made: PipelineRequest) =>
-        answered(made, () => this.#instance.call({ service: "vault", operation, target: url }, effect)),
+        answered(made, () =>
+          this.#instance.call({ service: "vault", operation, target: url, about: path }, effect),
+        ),
     };
     const response = await this.#transport.httpClient.sendRequest(request as unknown as ModelRequest);
     return (response as ModelResponse).result as T;

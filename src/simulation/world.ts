@@ -58,7 +58,7 @@ export interface WorldOptions {
   readonly random: Random;
   /** The longest that a call takes on its way in either direction, in milliseconds. */
   readonly latencyMs: number;
-  /** The share of calls that fail once, whatever else is wrong. */
+  /** The share of calls that fail, whatever else is wrong; none of them more than twice in a row. */
   readonly noise: number;
   /** Everything that runs in it waits for promises only: see {@link VirtualClock}. */
   readonly promisesOnly: boolean;
@@ -81,6 +81,8 @@ export class World {
   readonly #vaults = new Map<string, VaultModel>();
   readonly #providers = new Map<string, ProviderModel>();
   readonly #apps = new Map<string, AppModel>();
+  /** How often calls have just failed by noise. */
+  readonly #inARow = new Map<string, number>();
   #watcher: Watcher | undefined;
 
   constructor(options: WorldOptions) {
@@ -160,11 +162,22 @@ export class World {
     const chance = (share: number) => this.#noise.chance(share);
     const failure =
       this.faults.failureOf(call, this.clock.now(), chance) ??
-      (this.#options.noise > 0 && chance(this.#options.noise) ? this.#noise.pick(noises) : undefined);
+      (this.#options.noise > 0 ? this.#noiseOf(call) : undefined);
     if (failure !== undefined) {
       this.faults.count(`call: ${failure}`);
     }
     return failure;
+  }
+
+  #noiseOf({ service, operation, target, about = "" }: Call): Failure | undefined {
+    const key = `${service} ${operation} ${target} ${about}`;
+    const inARow = this.#inARow.get(key) ?? 0;
+    if (inARow === mostInARow || !this.#noise.chance(this.#options.noise)) {
+      this.#inARow.delete(key);
+      return undefined;
+    }
+    this.#inARow.set(key, inARow + 1);
+    return this.#noise.pick(noises);
   }
 
   versionWritten(writing: Writing): void {
@@ -192,6 +205,8 @@ export class World {
   }
 }
 
+/** Noise is what retries are for: it does not last longer than any of them, which would be an outage. */
+const mostInARow = 2;
 const noises = ["refuses", "throttles", "unreachable", "hangs", "losesAnswers"] as const;
 
 /** How many calls each service had, in the running hour and in all. */

@@ -9,7 +9,11 @@ const minutes = 60_000;
 /** A tick in which everything is due, killed there; then one that is not. */
 async function killedAt(kill: Kill): Promise<{ readonly simulation: Simulation; readonly killed: boolean }> {
   const simulation = new Simulation({
-    configuration: configurationOf(["pair", "one-time", "replaced"], 0, "5m"),
+    configuration: configurationOf(
+      ["pair", "one-time", "replaced", "reference", "fallback", "lakebase"],
+      0,
+      "5m",
+    ),
     seed: "kills",
     durationMs: 0,
     sources: "real",
