@@ -126,7 +126,7 @@ class ContainerAppConsumer implements Consumer {
     const restart = new RestartRun(this.#holder, this.#bindings, state, this.#clock, run.context);
     if (behind.length > 0) {
       const again = isSentBefore(state, behind, this.#bindings);
-      const newRevision = await restart.planUpdate(progress.behind, again);
+      const newRevision = await restart.planUpdate(progress.behind, again, behind);
       const update = await updateSecrets(run, state, behind, newRevision);
       progress.updated = update.written;
       if (update.failure !== undefined) {

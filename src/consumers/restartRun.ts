@@ -1,6 +1,7 @@
+import { hash } from "node:crypto";
 import { retry } from "../core/retry.ts";
 import { asRotatorError, type RotatorError } from "../errors.ts";
-import type { CallContext, Clock } from "../ports.ts";
+import type { CallContext, Clock, WantedSecret } from "../ports.ts";
 import { type AskedRestart, appliedIn, restartIn, withRestart } from "./appliedTags.ts";
 import type { AppHolder, HolderState } from "./containerAppApi.ts";
 import { type Assessment, assess, type RestartKind, type RunningRevision } from "./containerAppPlan.ts";
@@ -62,9 +63,14 @@ export class RestartRun {
   /**
    * How an update of these secrets is to be made, where it is to replace the app's revision: with a suffix, unless nothing
    * runs, or a revision was made for the same versions before (`again`). The revision is made in a later second than the
-   * app was read in, so that it counts as younger.
+   * app was read in, so that it counts as younger. It is named after the versions too: another run that makes one in the same
+   * second would else find its own made already, without the versions that it brings.
    */
-  async planUpdate(secrets: readonly string[], again: boolean): Promise<NewRevision | undefined> {
+  async planUpdate(
+    secrets: readonly string[],
+    again: boolean,
+    versions: readonly Pick<WantedSecret, "operation">[],
+  ): Promise<NewRevision | undefined> {
     if (this.#kind !== "new-revision" || !this.#needsRestart(secrets)) {
       return undefined;
     }
@@ -74,7 +80,8 @@ export class RestartRun {
       return { suffix: undefined };
     }
     await this.#passSecond(this.#state.serverTime);
-    return { suffix: this.#newSuffix() };
+    const mark = hash("sha256", versions.map(({ operation }) => operation).join(" "), "hex").slice(0, 4);
+    return { suffix: `${this.#newSuffix()}-${mark}` };
   }
 
   /** Tells that this run has updated secrets, and how. */

@@ -85,6 +85,27 @@ describe("updating an app that is not ours alone", () => {
     assert.deepEqual([secretsOf(app).added, secretsOf(app)["database-uri"]], ["theirs", "postgres://new"]);
   });
 
+  it("makes a revision of its own beside another run that makes one in the same second", async () => {
+    const app = world.addApp();
+    const bindings = [{ secret: "database-uri", restart: "new-revision" as const }];
+    const [timer, person] = await Promise.all([world.consumer(app, bindings), world.consumer(app, bindings)]);
+    const older = world.rotate("database-uri", "postgres://older");
+    const newest = world.rotate("database-uri", "postgres://newer");
+    const load: typeof newest.load = async (context) => {
+      // The vault is slow: the other update has come to its end by then.
+      await world.clock.sleep(3_000);
+      return newest.load(context);
+    };
+    const newer = { ...newest, load };
+    const both = [timer.reconcile([older], world.context()), person.reconcile([newer], world.context())];
+    await world.clock.run(Promise.all(both));
+    await world.clock.advance(minutes);
+    await world.reconcile(timer, [newer]);
+    await world.clock.advance(minutes);
+    assert.equal(secretsOf(app)["database-uri"], "postgres://newer");
+    assert.deepEqual(variable(app, "DATABASE_URI"), ["postgres://newer"]);
+  });
+
   it("begins again when another writer comes between its two reads", async () => {
     const app = world.addApp();
     const consumer = await world.consumer(app);
