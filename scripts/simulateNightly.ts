@@ -45,7 +45,11 @@ const rules = Object.values(invariants).flatMap((table) => Object.keys(table));
 console.log(
   `\n${count} seeds from ${first} on, ${hours} virtual hours each: ${years} virtual years, ${results.ticks} ticks, ${results.calls} calls, in ${seconds} s.`,
 );
-console.table(results.injected);
-console.table(results.judged);
+console.table(sorted(results.injected));
+console.table(sorted(results.judged));
 console.log(`${rules.length} rules (${rules.join(", ")}): ${results.broken.length} seeds broke one.`);
 process.exitCode = results.broken.length === 0 ? 0 : 1;
+
+function sorted(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).toSorted(([a], [b]) => a.localeCompare(b)));
+}
