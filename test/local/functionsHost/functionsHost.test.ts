@@ -80,7 +80,10 @@ describe("the functions host", () => {
     process.env.OF_THE_PARENT = "must not reach the functions";
     host = await start({ onLog: log.write });
   });
-  after(() => host?.stop());
+  after(async () => {
+    delete process.env.OF_THE_PARENT;
+    await host?.stop();
+  });
 
   const request = (path: string, init?: RequestInit) => fetch(`${host.url}/api/${path}`, init);
   const journal = async () => (await (await request("journal")).json()) as string[];
