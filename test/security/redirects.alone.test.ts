@@ -24,7 +24,9 @@ before(async () => {
   Object.assign(process.env, azure.environment);
   directory = await mkdtemp(join(tmpdir(), "redirects-"));
   const configuration = { ...sample.configuration, retryBudget: "4s" };
-  await writeFile(join(directory, "rotations.json"), JSON.stringify(configuration));
+  // A probe logs in to a database, which takes seconds to start and knows no redirects.
+  const withoutProbes = (key: string, value: unknown) => (key === "probe" ? undefined : value);
+  await writeFile(join(directory, "rotations.json"), JSON.stringify(configuration, withoutProbes));
   const take = (call: Call) => {
     stolen.push(`${call.method} ${call.path} ${call.headers.authorization ?? ""} ${call.body}`);
     return { status: 200, body: {} };
