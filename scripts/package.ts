@@ -41,6 +41,12 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
     await packageConfiguration(rotationsFile, folder);
   }
 
+  const zip = join(directory, "app.zip");
+  return { folder, zip, packages, ...(await zipFolder(folder, zip)) };
+}
+
+/** Equal contents give equal bytes, whenever and wherever they were written. */
+export async function zipFolder(folder: string, zip: string): Promise<Pick<Package, "bytes" | "zipBytes">> {
   const zippable: Zippable = {};
   const bytes = new Map<string, number>();
   for (const file of await filesOf(folder)) {
@@ -50,9 +56,8 @@ export async function packageApp(directory: string, rotationsFile?: string): Pro
   }
   // The zip format keeps local time: this is its earliest day wherever it is made.
   const content = zipSync(zippable, { level: 9, mtime: new Date(1980, 0, 1) });
-  const zip = join(directory, "app.zip");
   await writeFile(zip, content);
-  return { folder, zip, bytes, zipBytes: content.length, packages };
+  return { bytes, zipBytes: content.length };
 }
 
 /** The configuration with its modules, and the copy of it that spares the app from checking it again. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { packageApp } from "../../scripts/package.ts";
+import { fileURLToPath } from "node:url";
 import type { EmbeddedAzure } from "../../src/local/azure.ts";
 import { startEmbeddedAzure } from "../../src/local/azure.ts";
 import type { FunctionsHost, FunctionsHostLog } from "../../src/local/functionsHost/functionsHost.ts";
@@ -15,12 +15,14 @@ export interface Hosted extends AsyncDisposable {
 
 const scope = "https://example.org/7d22ece1-dd60-4279-a911-4b7b95934f2e";
 
-/** The package that is deployed, on the embedded Azure: `oracle-adb` can be rotated, `nobody` has an unknown audience. */
+/** As `npm run build` leaves it. That the package which is deployed holds the same is shown by its own test. */
+const packageDirectory = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The built functions on the embedded Azure: `oracle-adb` can be rotated, `nobody` has an unknown audience. */
 export async function startHosted(settings: Readonly<Record<string, string>> = {}): Promise<Hosted> {
   const directory = await mkdtemp(join(tmpdir(), "hosted-"));
   await using started = new AsyncDisposableStack();
   started.defer(() => rm(directory, { recursive: true, force: true }));
-  const app = await packageApp(directory);
   const azure = started.use(
     await startEmbeddedAzure({
       caCertificateFile: join(directory, "ca.pem"),
@@ -42,7 +44,7 @@ export async function startHosted(settings: Readonly<Record<string, string>> = {
   const log: FunctionsHostLog[] = [];
   const host = started.use(
     await startFunctionsHost({
-      packageDirectory: app.folder,
+      packageDirectory,
       stateDirectory: join(directory, "state"),
       environment: {
         ...azure.environment,

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { unzipSync } from "fflate";
-import { packageApp } from "../../scripts/package.ts";
+import { packageApp, zipFolder } from "../../scripts/package.ts";
 import { startEmbeddedAzure } from "../../src/local/azure.ts";
 import { startFunctionsHost } from "../../src/local/functionsHost/functionsHost.ts";
 import { startIngestion } from "../../src/local/ingestion.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** With a module, as a fallback: it is part of what is deployed. */
 const rotationsText = JSON.stringify({
@@ -98,17 +101,25 @@ describe("the package that is deployed", () => {
   });
 
   it("is equal, byte for byte, wherever it is made from equal sources", async () => {
-    const again = await packageApp(
-      join(directory, "elsewhere", "build"),
-      join(directory, "some-rotations.json"),
-    );
-    assert.deepEqual(await readFile(again.zip), Buffer.from(zip));
+    // `npm run build` bundled the functions where they belong, before the tests.
+    const built = await readdir(join(root, "dist/functions"), { recursive: true, withFileTypes: true });
+    const names = built
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+    const inPackage = Object.keys(files).filter((file) => file.startsWith("dist/"));
+    assert.deepEqual(names.sort(), inPackage.sort(), "dist is of other sources: npm run build");
+    for (const file of inPackage) {
+      assert.deepEqual(await readFile(join(root, file)), Buffer.from(files[file] ?? []), file);
+    }
+    const again = join(directory, "again.zip");
+    await zipFolder(await unpack(), again);
+    assert.deepEqual(await readFile(again), Buffer.from(zip));
   });
 
   /** The package where there is nothing else. */
   const unpack = async () => {
     const unpacked = await mkdtemp(join(directory, "unpacked-"));
-    for (const [file, content] of Object.entries(files)) {
+    for (const [file, content] of Object.entries(files).reverse()) {
       await mkdir(dirname(join(unpacked, file)), { recursive: true });
       await writeFile(join(unpacked, file), content);
     }
