@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { progressBar } from "../../src/cli/progressBar.ts";
 import type { SimulationSummary } from "../../src/simulation/summary.ts";
+import { CommandThread } from "./commandThread.ts";
 import { command } from "./testIo.ts";
 
 const app =
@@ -36,16 +37,21 @@ const drive = {
 };
 
 let directory: string;
+let thread: CommandThread;
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), "simulate-"));
+  thread = new CommandThread();
 });
 
-after(() => rm(directory, { recursive: true }));
+after(async () => {
+  await thread[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
 
 async function simulate(rotations: object, ...argv: string[]) {
   await writeFile(join(directory, "rotations.json"), JSON.stringify({ rotations }));
-  return await command(["simulate", ...argv], { directory });
+  return await thread.run(["simulate", ...argv], directory);
 }
 
 async function summary(rotations: object, ...argv: string[]): Promise<SimulationSummary> {
