@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { parseConfiguration } from "../../src/config/parse.ts";
 import { type ConfigProblem, formatProblems } from "../../src/config/problems.ts";
 import { RotatorError } from "../../src/errors.ts";
-import { fc } from "../properties.ts";
+import { codePoint, fc } from "../properties.ts";
 import { rotation, vault } from "./registries.ts";
 
 /** A key is shown where it looks like a name, because somebody must find it; this one does. */
@@ -51,16 +51,6 @@ const word = fc.constantFrom(
   "constructor",
   vault,
 );
-
-/** As the unit `binary` has them, which fills a table with all of them before it begins. */
-const codePoint = fc.oneof(codePoints(0, 0xd7ff), codePoints(0xe000, 0x10ffff));
-
-function codePoints(min: number, max: number) {
-  return fc.integer({ min, max }).map(
-    (code) => String.fromCodePoint(code),
-    (text) => Number(String(text).codePointAt(0)),
-  );
-}
 
 const leaf = fc.oneof(canary, word, fc.string(), fc.integer(), fc.boolean(), fc.constant(null));
 const { value } = fc.letrec((tie) => ({

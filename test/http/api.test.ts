@@ -9,7 +9,7 @@ import { rotate } from "../../src/http/rotate.ts";
 import { status } from "../../src/http/status.ts";
 import { wake } from "../../src/http/wake.ts";
 import { anOutput, aSource, aToken, epoch, hours, minutes, seconds } from "../builders.ts";
-import { fc } from "../properties.ts";
+import { codePoint, fc } from "../properties.ts";
 import { aConsumer, aRequest, type RequestParts, Scene } from "./scene.ts";
 
 async function ask(scene: Scene, answer: Answer, parts: RequestParts = {}) {
@@ -299,7 +299,7 @@ describe("POST /api/rotations/{name}/rotate", () => {
   test("whatever is sent, the answer is a row or a problem", async () => {
     const scene = new Scene();
     scene.add("app");
-    const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.json());
+    const text = fc.oneof(fc.string(), fc.string({ unit: codePoint }), fc.json());
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(fc.constant("app"), text),
