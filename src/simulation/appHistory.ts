@@ -17,6 +17,8 @@ interface SinceChange {
   setbacksBefore: number;
   /** Ticks that said that the app was not served, and restarts while two runs were under way. */
   failures: number;
+  /** A restart was asked for because an update had failed: to ask once more for it is no other matter. */
+  afterFailure: boolean;
 }
 
 /** What the rotator has done to each app, compared with what the app holds and runs. */
@@ -87,6 +89,7 @@ export class AppHistory {
         at: now,
         setbacksBefore: this.#setbacks(),
         failures: 0,
+        afterFailure: false,
       });
     }
     return {
@@ -119,6 +122,7 @@ export class AppHistory {
       at: Number.NEGATIVE_INFINITY,
       setbacksBefore: this.#setbacks(),
       failures: 0,
+      afterFailure: false,
     };
     const now = this.#world.clock.now();
     const replacingForMs = since.times === 0 ? undefined : now - since.at;
@@ -127,7 +131,7 @@ export class AppHistory {
     since.failures += isOverlapping ? 1 : 0;
     this.#since.set(app, since);
     this.#countRestart(app);
-    const afterFailure = app.failedAt >= (this.#restartedAt.get(app) ?? Number.NEGATIVE_INFINITY);
+    since.afterFailure ||= app.failedAt >= (this.#restartedAt.get(app) ?? 0);
     this.#restartedAt.set(app, now);
     this.#lookIn(replacingMs(app), app);
     return {
@@ -138,7 +142,7 @@ export class AppHistory {
       asked: since.times,
       overlapping: isOverlapping,
       raced,
-      afterFailure,
+      afterFailure: since.afterFailure,
       setbacks: this.#setbacks() - since.setbacksBefore + since.failures,
     };
   }
