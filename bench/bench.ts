@@ -4,17 +4,10 @@
  */
 import { coldStart } from "./coldStart.ts";
 import { dueTick } from "./dueTick.ts";
+import type { Figure } from "./figure.ts";
 import { freshTick } from "./freshTick.ts";
 import { load } from "./load.ts";
 import { simulatedYear } from "./simulatedYear.ts";
-
-export interface Figure {
-  readonly what: string;
-  readonly measured: string;
-  readonly yardstick: string;
-  readonly ratio: string;
-  readonly target: string;
-}
 
 const benches = {
   "cold-start": coldStart,

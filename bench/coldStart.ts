@@ -9,7 +9,7 @@ import { buildFunctions } from "../scripts/build.ts";
 import { writeChecked } from "../src/config/checked.ts";
 import { parseConfiguration } from "../src/config/parse.ts";
 import { startEmbeddedAzure } from "../src/local/azure.ts";
-import type { Figure } from "./bench.ts";
+import type { Figure } from "./figure.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const rounds = 21;

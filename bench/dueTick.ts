@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { createRotator } from "../src/index.ts";
 import { startEmbeddedAzure } from "../src/local/azure.ts";
 import { publishedVaultLimits } from "../src/local/vaultThrottle.ts";
-import type { Figure } from "./bench.ts";
+import type { Figure } from "./figure.ts";
 import { manyRotations } from "./rotations.ts";
 
 const secrets = 1_000;

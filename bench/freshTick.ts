@@ -13,7 +13,7 @@ import { versionTags } from "../src/core/tags.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../src/local/azure.ts";
 import { startIngestion } from "../src/local/ingestion.ts";
 import { SecretValue } from "../src/secretValue.ts";
-import type { Figure } from "./bench.ts";
+import type { Figure } from "./figure.ts";
 import type { Residence } from "./residentMemory.ts";
 import { manyRotations } from "./rotations.ts";
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../src/local/azure.ts";
 import type { Fault } from "../src/local/faults.ts";
 import { publishedVaultLimits } from "../src/local/vaultThrottle.ts";
-import type { Figure } from "./bench.ts";
+import type { Figure } from "./figure.ts";
 import { manyRotations } from "./rotations.ts";
 
 const secrets = 10_000;
