@@ -5,21 +5,23 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { type CommandResult, type CommandSurroundings, command } from "./testIo.ts";
 
 const hourMs = 3_600_000;
 
 let azure: EmbeddedAzure;
 let trust: Disposable;
+let identity: Disposable;
 let home: string;
 
 before(async () => {
   azure = await startEmbeddedAzure();
   trust = azure.trustInThisProcess();
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
 });

@@ -13,6 +13,7 @@ import type { RequestRecord } from "../../src/local/requestLog.ts";
 import type { SecretAction } from "../../src/local/vaultAccess.ts";
 import { impatientClock } from "../impatientClock.ts";
 import { firstIdentity } from "../local/support.ts";
+import { takeIdentity } from "../processIdentity.ts";
 
 /*
  * The custom roles against what is really called: an app with exactly these actions does everything that it can come to do,
@@ -44,12 +45,13 @@ const scope = "https://ossrdbms-aad.database.windows.net/.default";
 let azure: EmbeddedAzure;
 let directory: string;
 let trust: Disposable;
+let identity: Disposable;
 let environment: Readonly<Record<string, string>>;
 
 before(async () => {
   azure = await startEmbeddedAzure({ clock: impatientClock() });
   trust = azure.trustInThisProcess();
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "roles-"));
   const provider = await startOAuthServer(azure, {
     name: "partner",
@@ -104,6 +106,7 @@ before(async () => {
 });
 
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

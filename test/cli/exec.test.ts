@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { type CommandResult, command } from "./testIo.ts";
 
 const hourMs = 3_600_000;
 
 let azure: EmbeddedAzure;
 let trust: Disposable;
+let identity: Disposable;
 let home: string;
 /** Of the command's clock, ahead of the machine's. */
 let aheadMs: number;
@@ -18,10 +20,10 @@ let aheadMs: number;
 before(async () => {
   azure = await startEmbeddedAzure();
   trust = azure.trustInThisProcess();
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
 });

@@ -11,6 +11,7 @@ import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts
 import type { CallContext, NewVersion, SecretStore } from "../../src/ports.ts";
 import { SecretValue } from "../../src/secretValue.ts";
 import { createKeyVaultStore, type KeyVaultStoreOptions } from "../../src/stores/keyVault.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { VirtualClock } from "../virtualClock.ts";
 
 // The real SDK compares token lifetimes with the machine's clock, so virtual time begins there.
@@ -19,6 +20,7 @@ const hour = 3_600_000;
 
 let azure: EmbeddedAzure;
 let trust: Disposable;
+let identity: Disposable;
 let store: SecretStore;
 
 before(async () => {
@@ -27,11 +29,12 @@ before(async () => {
     vaults: [{ name: "local" }, { name: "slow", transitionMs: 5_000 }],
   });
   trust = azure.trustInThisProcess();
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   store = newStore();
 });
 
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   assert.deepEqual(azure.requests.defects, []);

@@ -8,11 +8,13 @@ import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts
 import { type Sample, startSample } from "../../src/local/sample.ts";
 import type { Call, Route } from "../../src/local/service.ts";
 import { impatientClock } from "../impatientClock.ts";
+import { takeIdentity } from "../processIdentity.ts";
 
 let azure: EmbeddedAzure;
 let sample: Sample;
 let directory: string;
 let trust: Disposable;
+let identity: Disposable;
 let thief: string;
 /** What came to the address that redirects lead to. */
 const stolen: string[] = [];
@@ -21,7 +23,7 @@ before(async () => {
   azure = await startEmbeddedAzure({ clock: impatientClock() });
   sample = await startSample(azure);
   trust = azure.trustInThisProcess();
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "redirects-"));
   const configuration = { ...sample.configuration, retryBudget: "4s" };
   // A probe logs in to a database, which takes seconds to start and knows no redirects.
@@ -41,6 +43,7 @@ before(async () => {
 
 after(async () => {
   await sample.stop();
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

@@ -14,6 +14,7 @@ import { type OAuthServer, startOAuthServer } from "../../src/local/oauthServer.
 import { signedIn } from "../../src/local/signedIn.ts";
 import { safeFetch } from "../../src/oauth/safeFetch.ts";
 import { minutes } from "../builders.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { VirtualClock } from "../virtualClock.ts";
 import { type CommandResult, type CommandSurroundings, command } from "./testIo.ts";
 
@@ -23,6 +24,7 @@ let strict: OAuthServer;
 let microsoft: MicrosoftOAuth;
 let directory: string;
 let trust: Disposable;
+let identity: Disposable;
 /** A secret of its own for every test. */
 let secret: string;
 let count = 0;
@@ -38,11 +40,11 @@ before(async () => {
   ];
   strict = await startOAuthServer(azure, { clients, scopes: ["Files.ReadWrite.All"] });
   microsoft = await startMicrosoftOAuth(azure, { clients });
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "login-"));
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

@@ -5,22 +5,24 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { type CommandResult, command } from "./testIo.ts";
 
 let azure: EmbeddedAzure;
 let trust: Disposable;
+let identity: Disposable;
 let directory: string;
 
 before(async () => {
   azure = await startEmbeddedAzure();
   trust = azure.trustInThisProcess();
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "manifests-"));
   azure.vault.secrets.set("there", "value");
   azure.vault.secrets.set("disabled", "value", { enabled: false });
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

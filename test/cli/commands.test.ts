@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import type { Clock } from "../../src/ports.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { type CommandResult, type CommandSurroundings, command } from "./testIo.ts";
 
 const scope = "https://ossrdbms-aad.database.windows.net/.default";
@@ -13,16 +14,17 @@ const scope = "https://ossrdbms-aad.database.windows.net/.default";
 let azure: EmbeddedAzure;
 let directory: string;
 let trust: Disposable;
+let identity: Disposable;
 
 before(async () => {
   azure = await startEmbeddedAzure();
   trust = azure.trustInThisProcess();
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "cli-"));
 });
 
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

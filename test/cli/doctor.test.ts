@@ -6,22 +6,24 @@ import { after, afterEach, before, describe, test } from "node:test";
 import type { Check } from "../../src/doctor/check.ts";
 import { type EmbeddedAzure, startEmbeddedAzure } from "../../src/local/azure.ts";
 import type { SecretAction } from "../../src/local/vaultAccess.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { type CommandResult, command } from "./testIo.ts";
 
 const scope = "https://ossrdbms-aad.database.windows.net/.default";
 
 let azure: EmbeddedAzure;
 let trust: Disposable;
+let identity: Disposable;
 let directory: string;
 
 before(async () => {
   azure = await startEmbeddedAzure();
   trust = azure.trustInThisProcess();
-  // @azure/identity reads these from the real environment.
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "doctor-"));
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startEmbeddedAzure } from "../../src/local/azure.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { renew } from "./example.ts";
 
 test("the example in the documentation is the one that is run here", async () => {
@@ -15,7 +16,7 @@ test("the example in the documentation is the one that is run here", async () =>
 test("the example renews what is due, and tells what failed", async () => {
   await using azure = await startEmbeddedAzure();
   using _trust = azure.trustInThisProcess();
-  Object.assign(process.env, azure.environment);
+  using _identity = takeIdentity(azure.environment);
   const directory = await mkdtemp(join(tmpdir(), "library-"));
   const file = join(directory, "rotations.json");
   const outputOf = (secret: string) => [{ secret }];

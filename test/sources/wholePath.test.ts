@@ -15,6 +15,7 @@ import type { Rotator } from "../../src/rotator.ts";
 import { minutes } from "../builders.ts";
 import { RecordingTelemetry } from "../fakes/recordingTelemetry.ts";
 import { firstIdentity } from "../local/support.ts";
+import { takeIdentity } from "../processIdentity.ts";
 import { VirtualClock } from "../virtualClock.ts";
 
 /* From the configuration to the vault and the telemetry, with everything real but the cloud. */
@@ -37,6 +38,7 @@ let microsoft: MicrosoftOAuth;
 let oci: EmbeddedOci;
 let directory: string;
 let trust: Disposable;
+let identity: Disposable;
 let rotator: Rotator;
 
 before(async () => {
@@ -56,7 +58,7 @@ before(async () => {
     ],
     federation: azure.issuer,
   });
-  Object.assign(process.env, azure.environment);
+  identity = takeIdentity(azure.environment);
   directory = await mkdtemp(join(tmpdir(), "whole-path-"));
   await writeFile(
     join(directory, "mint.mjs"),
@@ -78,6 +80,7 @@ before(async () => {
   assert.deepEqual(rotator.configuration.problems, []);
 });
 after(async () => {
+  identity[Symbol.dispose]();
   trust[Symbol.dispose]();
   await azure.stop();
   await rm(directory, { recursive: true });
