@@ -85,13 +85,16 @@ export class Racetrack implements AsyncDisposable {
 
   /** Lets both spend the refresh token at once. What came of it, in no order. */
   async race(): Promise<readonly RacerAnswer[]> {
-    return await Promise.all(
-      this.#racers.map(async (racer) => {
-        const answer = once(racer, "message");
-        racer.send("go");
-        return String((await answer)[0]);
-      }),
-    );
+    return await Promise.all(this.start());
+  }
+
+  /** The same; each answer as it comes. */
+  start(): readonly Promise<RacerAnswer>[] {
+    return this.#racers.map(async (racer) => {
+      const answer = once(racer, "message");
+      racer.send("go");
+      return String((await answer)[0]);
+    });
   }
 
   /** What the provider has answered since the processes were started. */
