@@ -19,6 +19,8 @@ interface SinceChange {
   failures: number;
   /** A restart was asked for because an update had failed: to ask once more for it is no other matter. */
   afterFailure: boolean;
+  /** A person made the new value unreadable while the app was given a reference to it. */
+  unread: boolean;
 }
 
 /** What the rotator has done to each app, compared with what the app holds and runs. */
@@ -90,6 +92,7 @@ export class AppHistory {
         setbacksBefore: this.#setbacks(),
         failures: 0,
         afterFailure: false,
+        unread: false,
       });
     }
     return {
@@ -113,7 +116,7 @@ export class AppHistory {
     resource.settle();
     const replicas = resource.revisions.find(({ name }) => name === revision)?.replicas ?? [];
     const current = replicas.filter(({ environment }) =>
-      app.fed.every((name) => environment.get(name) === resource.secrets.valueOf(name)),
+      app.fed.every((name) => environment.get(name) === resource.secrets.valueOf(name) && app.hasTaken(name)),
     );
     const isOverlapping = this.#runs.overlap();
     const since = this.#since.get(app) ?? {
@@ -123,6 +126,7 @@ export class AppHistory {
       setbacksBefore: this.#setbacks(),
       failures: 0,
       afterFailure: false,
+      unread: false,
     };
     const now = this.#world.clock.now();
     const replacingForMs = since.times === 0 ? undefined : now - since.at;
@@ -185,6 +189,14 @@ export class AppHistory {
     const behind =
       configured !== value && configured !== `${output.vault}/secrets/${output.secret}/${current.id}`;
     const inUse = app.valuesInUse(secret);
+    const since = this.#since.get(app);
+    if (since !== undefined && !behind && !app.resource.busy && !app.hasTaken(secret)) {
+      since.unread = true;
+    }
+    if (since?.unread) {
+      // The platform tells of no failure, and when it reads the reference after all, nothing is restarted.
+      return [];
+    }
     return [
       {
         consumer: app.id,

@@ -75,6 +75,23 @@ export class AppModel {
     return secret === undefined ? undefined : contentOf(secret);
   }
 
+  /** Whether the app has what it was given: the value of a reference that cannot be read does not arrive. */
+  hasTaken(name: string): boolean {
+    const secret = this.resource.secrets.configured.find((candidate) => candidate.name === name);
+    if (secret === undefined) {
+      return false;
+    }
+    try {
+      const value = isReference(secret) ? this.#world.readReference(secret.keyVaultUrl) : secret.value;
+      return value.reveal() === textOf(this.resource.secrets.valueOf(name));
+    } catch (error) {
+      if (error instanceof Refusal) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
   /** What somebody does, or a scale rule: to nothing, from nothing, or in between. */
   scale(replicas: number): void {
     if (this.resource instanceof EmbeddedContainerApp) {

@@ -8,7 +8,7 @@ import { Random } from "../../src/simulation/random.ts";
 import { Readers } from "../../src/simulation/readers.ts";
 import { Runs } from "../../src/simulation/runs.ts";
 import { World } from "../../src/simulation/world.ts";
-import { app as idOf } from "./scenario.ts";
+import { app as idOf, vault as vaultUrl } from "./scenario.ts";
 
 const minutes = 60_000;
 
@@ -52,4 +52,40 @@ test("a restart after a failed update may be asked for once more, and no other o
   resource.restart(revision);
   await world.clock.advance(20 * minutes);
   assert.deepEqual(ask(), [["oneRestartPerChange", "restarted although nothing ran with an older value"]]);
+});
+
+test("an app that cannot read the reference that it was given has not taken it", async () => {
+  const world = new World({
+    startAt: 0,
+    random: new Random("apps"),
+    latencyMs: 0,
+    noise: 0,
+    promisesOnly: true,
+  });
+  const app = world.addApp(idOf("ref"), ["token"], 1);
+  assert.ok(app.hasTaken("token"));
+  const vault = world.vault(vaultUrl);
+  const { id } = vault.write("token", "new", {});
+  const give = () =>
+    app.resource.patch({
+      properties: {
+        configuration: {
+          secrets: [
+            { name: "token", keyVaultUrl: `${vaultUrl}/secrets/token/${id}`, identity: "system" },
+            { name: "somebody-elses", value: "x" },
+          ],
+        },
+      },
+    });
+  give();
+  vault.update("token", { enabled: false }, id);
+  await world.clock.advance(minutes);
+  app.resource.settle();
+  assert.ok(!app.hasTaken("token"));
+  vault.update("token", { enabled: true }, id);
+  assert.ok(!app.hasTaken("token"));
+  give();
+  await world.clock.advance(minutes);
+  app.resource.settle();
+  assert.ok(app.hasTaken("token"));
 });
