@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
+import { slow } from "./together/together.ts";
 
-const together = JSON.stringify(new URL("together/together.ts", import.meta.url).href);
-const part = `import { together } from ${together};\ntogether(import.meta.filename);\n`;
+const module = JSON.stringify(new URL("together/together.ts", import.meta.url).href);
+const part = `import { together } from ${module};\ntogether(import.meta.filename);\n`;
 
 function aTest(name: string, body: string): string {
   return `import { after, test } from "node:test";\ntest("${name}", () => {\n${body}\n});\n`;
@@ -40,6 +42,14 @@ async function run(files: Readonly<Record<string, string>>): Promise<{ code: num
 }
 
 describe("files that share a process", () => {
+  test("take long by names that there are", () => {
+    const names = Object.keys(slow);
+    assert.deepEqual(
+      names.filter((name) => !existsSync(join(import.meta.dirname, name))),
+      [],
+    );
+  });
+
   test("run once each, except those that are alone and those of the second suite", async () => {
     const { code, output } = await run({
       "together/part1.test.ts": part,

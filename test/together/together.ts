@@ -8,15 +8,13 @@ import { pathToFileURL } from "node:url";
 /**
  * Runs the tests of many files in this process, one file after another: most of what a file takes by itself is the start of
  * a process and the loading of modules that others load too. Every file that is not called `*.alone.test.ts` is in one of
- * the parts. They are dealt out like cards, because neighbours in a folder take about as long.
+ * the parts, which take about as long as each other.
  * @param part The file that calls it. Those beside it that are called `part*.test.ts` are the other parts.
  */
 export function together(part: string): void {
   const parts = globSync("part*.test.ts", { cwd: dirname(part) }).sort();
   const tests = join(dirname(part), "..");
-  for (const file of filesThatShare(tests).filter(
-    (_, n) => n % parts.length === parts.indexOf(basename(part)),
-  )) {
+  for (const file of dealt(filesThatShare(tests), parts.length)[parts.indexOf(basename(part))] ?? []) {
     // A suite, so that hooks that a file has outside of its suites are for its own tests.
     describe(file, async () => {
       let found: ReadonlyMap<string, unknown>;
@@ -30,6 +28,38 @@ export function together(part: string): void {
       });
     });
   }
+}
+
+/** About how many seconds those files take that take longest. A wrong number costs time and nothing else. */
+export const slow: Readonly<Record<string, number>> = {
+  "simulation/seeds.test.ts": 10,
+  "cli/local.test.ts": 8,
+  "leases/race.test.ts": 6,
+  "local/postgres.test.ts": 4,
+  "scripts/package.test.ts": 4,
+  "security/patterns.test.ts": 4,
+  "cli/simulate.test.ts": 3,
+  "consumers/containerAppCrash.test.ts": 3,
+  "delivery/files/replaceTogether.test.ts": 3,
+  "leases/blobLeases.test.ts": 3,
+  "probes/postgres.test.ts": 3,
+  "simulation/kills.test.ts": 3,
+  "simulation/mutations.test.ts": 3,
+  "config/fuzz.test.ts": 2,
+  "consumers/containerAppRestart.test.ts": 2,
+  "local/keyVault.test.ts": 2,
+};
+
+/** The slowest first, each to whoever has least to do. */
+function dealt(files: readonly string[], count: number): readonly (readonly string[])[] {
+  const seconds = (file: string) => slow[file] ?? 0.25;
+  const hands = Array.from({ length: count }, () => ({ files: [] as string[], seconds: 0 }));
+  for (const file of files.toSorted((one, other) => seconds(other) - seconds(one))) {
+    const hand = hands.reduce((least, next) => (next.seconds < least.seconds ? next : least));
+    hand.files.push(file);
+    hand.seconds += seconds(file);
+  }
+  return hands.map(({ files }) => files);
 }
 
 const remedy = "put it back, or call the file *.alone.test.ts, which gives it a process of its own.";
