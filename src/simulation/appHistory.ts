@@ -32,6 +32,8 @@ export class AppHistory {
   readonly #readers: Readers;
   readonly #runs: Runs;
   readonly #since = new Map<AppModel, SinceChange>();
+  /** When the rotator last gave the app another value of each secret. */
+  readonly #gaveAt = new Map<AppModel, Map<string, number>>();
   readonly #restartedAt = new Map<AppModel, number>();
   #kills = 0;
 
@@ -79,12 +81,17 @@ export class AppHistory {
   #secretsUpdated({ app, before, raced }: AppUpdate, rotations: readonly ReadyRotation[]): AppUpdated {
     const after = new Map(app.resource.secrets.configured.map((secret) => [secret.name, secret]));
     const others = [...before].filter(([name]) => !app.fed.includes(name));
-    const changed = app.fed.some((name) => {
+    const changed = app.fed.filter((name) => {
       const had = before.get(name);
       return had === undefined || contentOf(had) !== app.configured(name);
     });
-    if (changed) {
-      const now = this.#world.clock.now();
+    const now = this.#world.clock.now();
+    const gaveAt = this.#gaveAt.get(app) ?? new Map<string, number>();
+    this.#gaveAt.set(app, gaveAt);
+    for (const name of changed) {
+      gaveAt.set(name, now);
+    }
+    if (changed.length > 0) {
       this.#since.set(app, {
         changedAt: now,
         times: 0,
@@ -180,7 +187,8 @@ export class AppHistory {
       return [];
     }
     const changedAt = this.#changedAt(app);
-    if (Math.max(app.revertedAt, app.failedAt) >= changedAt) {
+    const gaveAt = this.#gaveAt.get(app)?.get(secret) ?? this.#world.clock.now();
+    if (app.revertedAt >= gaveAt || app.failedAt >= changedAt) {
       // Neither is noticed in full: the rotator goes by its notes at the app, and those are still there.
       return [];
     }

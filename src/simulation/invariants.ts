@@ -293,7 +293,7 @@ export function failureReported({ events, paused, outputs, consumers }: TickEnde
     return undefined;
   }
   // A token that was just published and lives for less than the floor is said in a warning, and by its metric.
-  const rotated = outcomeOf(events) === "Rotated";
+  const rotated = hasRotated(events);
   const bad = outputs.filter(({ state }) => grave.has(state) && !(state === "endangered" && rotated));
   const told = events.some(({ name }) => name === "RotationFailed" || name === "SignInRequired");
   if (!told && !paused && bad.length > 0) {
@@ -305,6 +305,14 @@ export function failureReported({ events, paused, outputs, consumers }: TickEnde
     ...consumers.filter(({ behind, old }) => behind || old).map(({ consumer }) => consumer),
   ];
   return fresh && !paused && left.length > 0 ? `called fresh: ${left.join(", ")}` : undefined;
+}
+
+/** A token was published; the platform may still be replacing what runs with the one before. */
+function hasRotated(events: readonly TelemetryEvent[]): boolean {
+  const [event] = events;
+  const reason = event !== undefined && "reason" in event.properties ? event.properties.reason : "Fresh";
+  const outcome = outcomeOf(events);
+  return outcome === "Rotated" || (outcome === "RestartPending" && reason !== "Fresh");
 }
 
 function outcomeOf([event]: readonly TelemetryEvent[]): Outcome | undefined {

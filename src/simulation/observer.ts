@@ -13,7 +13,7 @@ import {
 } from "./invariants.ts";
 import { Obstacles } from "./obstacles.ts";
 import { isPausedBy, OutputFacts } from "./outputFacts.ts";
-import { PastTicks } from "./pastTicks.ts";
+import { clearWay, PastTicks } from "./pastTicks.ts";
 import type { Spending } from "./providerModel.ts";
 import { heldIn, Readers, type Serving } from "./readers.ts";
 import { type Run, Runs } from "./runs.ts";
@@ -143,7 +143,7 @@ export class Observer implements Watcher {
       }
       for (const consumer of observed.consumers) {
         if (consumer.clear) {
-          clear.add(consumer.consumer);
+          clear.add(clearWay(name, consumer.consumer));
         }
       }
     }

@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 interface PastTick {
   readonly startedAt: number;
   readonly endedAt: number;
-  /** Names of rotations, and ids of apps, that nothing stood in the way of. */
+  /** Names of rotations, and their ways to apps, that nothing stood in the way of. */
   readonly clear: ReadonlySet<string>;
 }
 
@@ -50,7 +50,12 @@ export class PastTicks {
         endedAt <= until &&
         !this.#world.faults.touches("operator", rotation.name, startedAt, endedAt + propagationMs) &&
         clear.has(rotation.name) &&
-        (app === undefined || clear.has(app.id)),
+        (app === undefined || clear.has(clearWay(rotation.name, app.id))),
     );
   }
+}
+
+/** From a rotation to an app: what keeps one rotation's secret from it need not keep another's. */
+export function clearWay(rotation: string, app: string): string {
+  return `${rotation} ${app}`;
 }

@@ -120,7 +120,10 @@ export class ProviderModel {
       body: { ...this.#answer(next.text), refresh_token: next.text },
       delivered: () => {
         offered.answered = by;
-        this.newest = { text: next.text, holder: by };
+        // Where somebody has signed in meanwhile, theirs is newer.
+        if (offered.signIn === this.#signIns) {
+          this.newest = { text: next.text, holder: by };
+        }
       },
     };
   }

@@ -190,7 +190,7 @@ export class Simulation {
       instance.killAt(undefined);
       this.observer.runEnded(run);
     } else {
-      this.faults.count(`killed ${kill?.when} a call`);
+      this.faults.count(kill === undefined ? "recycled in a tick" : `killed ${kill.when} a call`);
       this.observer.runKilled(run);
       this.#instance = undefined;
     }
