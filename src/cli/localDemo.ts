@@ -61,6 +61,8 @@ export async function runDemo(io: Io, options: LocalOptions, state: string): Pro
   // A demonstration that runs for days would keep every line.
   keepsLog = options.once ?? false;
   try {
+    // A probe logs in during the first tick, and gives up sooner than the database starts on a busy machine.
+    await sample.postgres.ready();
     const status = statusReader(io, azure, environment, file);
     const mounts = await LocalMounts.open({ ...io, environment }, file, join(state, "mount"));
     const { counts: telemetry } = sample.ingestion;

@@ -31,6 +31,8 @@ export interface EmbeddedPostgres {
   readonly port: number;
   /** Oldest first. */
   readonly logins: readonly PostgresLogin[];
+  /** Starts the database ahead of the first login, which would wait for it; resolves when it runs. */
+  ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,8 +41,8 @@ export interface EmbeddedPostgres {
  * password in clear text inside of it, the messages and SQLSTATEs of the real server.
  *
  * The database itself is PGlite. It takes a second or two and some 400 MB, so it starts with the first login that is
- * accepted, and that login waits for it. There is one database, whatever name a client asks for, and one session that all
- * connections take turns on, a transaction at a time.
+ * accepted, and that login waits for it, unless `ready` was called before. There is one database, whatever name a client
+ * asks for, and one session that all connections take turns on, a transaction at a time.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const secureContext = createSecureContext({ ...options.tls, minVersion: "TLSv1.2" });
@@ -62,6 +64,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,
     logins,
+    ready: async () => {
+      await database.settings();
+    },
     stop: async () => {
       server.close();
       for (const socket of sockets) {

@@ -52,7 +52,7 @@ describe("token-rotator local", () => {
       "--state",
       state,
     );
-    assert.equal(code, 0, stderr);
+    assert.equal(code, 0, stderr + stdout);
     const { succeeded, events, telemetry, status, mounted } = JSON.parse(stdout);
     assert.equal(succeeded, true);
     const sample = JSON.parse(await readFile(join(state, "rotations.json"), "utf8"));
