@@ -15,6 +15,8 @@ export interface RestartBinding {
 
 /** How long a run waits for the platform to replace replicas before it leaves the rest to the next tick. */
 const restartWaitMs = 90_000;
+/** How long it goes on trying to note what it has asked for, at least. */
+const noteMs = 20_000;
 const firstPollMs = 1_000;
 const longestPollMs = 5_000;
 /** A restart whose answer was lost shows within this time, or it is asked for again. */
@@ -218,13 +220,16 @@ export class RestartRun {
     if (!this.#noteDue || asked === undefined) {
       return;
     }
+    // The wait for the platform may have used up the time that there was for retries.
+    const giveUpAt = Math.max(this.#context.giveUpAt, this.#clock.now() + noteMs);
+    const context = { ...this.#context, giveUpAt };
     try {
       await retry(
         async () => {
-          const state = await this.#holder.read(this.#context);
-          await this.#holder.update(state, { tags: withRestart(state.tags, asked) }, this.#context);
+          const state = await this.#holder.read(context);
+          await this.#holder.update(state, { tags: withRestart(state.tags, asked) }, context);
         },
-        { clock: this.#clock, context: this.#context },
+        { clock: this.#clock, context },
       );
     } catch {
       // Without the note, the next tick may ask once more: a nuisance, and no reason to call this run a failure.

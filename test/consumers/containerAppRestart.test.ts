@@ -216,6 +216,27 @@ describe("restarting what runs", () => {
     });
   });
 
+  it("is noted where notes are refused and the time for retries was spent on waiting", async () => {
+    const app = world.addApp();
+    app.replicaBehaviour = { ...app.replicaBehaviour, outcome: "hangs" };
+    const wanted = [world.rotate("database-uri", "postgres://new")];
+    let updates = 0;
+    const isNote = () => {
+      updates += 1;
+      return updates > 1 && updates <= 4;
+    };
+    world.azure.faults.inject({
+      operation: "containerApps.update",
+      kind: "answer",
+      status: 503,
+      match: isNote,
+    });
+    await world.reconcile(await world.consumer(app), wanted, world.context(undefined, minutes));
+    await world.reconcile(await world.consumer(app), wanted, world.context(undefined, minutes));
+    assert.ok(updates >= 5, String(updates));
+    assert.equal(app.restarts, 1);
+  });
+
   it("reports containers that hold the new value and do not get ready", async () => {
     const app = world.addApp();
     const consumer = await world.consumer(app);
