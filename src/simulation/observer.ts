@@ -298,7 +298,11 @@ export class Observer implements Watcher {
       // What a paused rotation feeds is left alone too.
       consumers: isDisturbed || paused ? [] : this.#apps.consumersOf(rotation, startedAt, endedAt),
       writtenInVain: this.#writtenInVain(rotation, startedAt, endedAt, isDisturbed),
-      refreshTokenLost: !paused && this.#isRefreshTokenLost(rotation, run, endedAt, events),
+      // What a person keeps from being renewed is not asked for either: the next renewal stores it.
+      refreshTokenLost:
+        !paused &&
+        !this.#world.faults.touches("operator", name, startedAt, endedAt) &&
+        this.#isRefreshTokenLost(rotation, run, endedAt, events),
     };
   }
 
