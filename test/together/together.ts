@@ -37,7 +37,6 @@ export const slow: Readonly<Record<string, number>> = {
   "leases/race.test.ts": 6,
   "local/postgres.test.ts": 4,
   "scripts/package.test.ts": 4,
-  "security/patterns.test.ts": 4,
   "cli/simulate.test.ts": 3,
   "consumers/containerAppCrash.test.ts": 3,
   "delivery/files/replaceTogether.test.ts": 3,
@@ -48,6 +47,7 @@ export const slow: Readonly<Record<string, number>> = {
   "config/fuzz.test.ts": 2,
   "consumers/containerAppRestart.test.ts": 2,
   "local/keyVault.test.ts": 2,
+  "security/patterns.test.ts": 2,
 };
 
 /** The slowest first, each to whoever has least to do. */
