@@ -3,7 +3,7 @@ import { before, describe, test } from "node:test";
 import { runSeeds, type SeedResults } from "./runSeeds.ts";
 import { chaos } from "./scenario.ts";
 
-const range = { first: 1, count: 250, hours: 5 };
+const range = { first: 1, count: 300, hours: 3 };
 
 describe(`${range.count} seeds, ${range.hours} virtual hours each:`, () => {
   let results: SeedResults;
@@ -53,7 +53,7 @@ describe(`${range.count} seeds, ${range.hours} virtual hours each:`, () => {
     ["appUpdated", 1_200],
     ["restartAsked", 600],
     ["refreshTokenSpent", 700],
-    ["hourPassed", 1_250],
+    ["hourPassed", 900],
   ] as const) {
     test(`it is judged: ${kind}`, () => {
       assert.ok((results.judged[kind] ?? 0) >= least, String(results.judged[kind]));
