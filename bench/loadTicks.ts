@@ -1,5 +1,6 @@
 /* Ticks over the configuration given as argument until nothing fails and nothing is due; tells its parent how it went. */
 import { createRotator, isFailure } from "../src/index.ts";
+import { peakMemoryMiB } from "./peakMemory.ts";
 
 const [file = ""] = process.argv.slice(2);
 const rotator = await createRotator({ file });
@@ -21,6 +22,6 @@ process.send?.({
   failures,
   fresh,
   ms: performance.now() - startedAt,
-  peakMiB: process.resourceUsage().maxRSS / 1024,
+  peakMiB: peakMemoryMiB(),
 });
 process.disconnect?.();

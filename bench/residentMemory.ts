@@ -2,9 +2,9 @@
  * Loads the function app given as argument as the worker does, fires its timer once, and tells its parent what that took.
  * Built before it is run: the compiler in Node.js that strips types takes as much memory as all else here.
  */
-import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { provideCoreModule } from "../src/local/functionsHost/coreModule.ts";
+import { peakMemoryMiB } from "./peakMemory.ts";
 
 export interface Residence {
   readonly peakMiB: number;
@@ -29,19 +29,9 @@ const startedAt = performance.now();
 const cpu = process.cpuUsage();
 await tick?.callback({ isPastDue: false }, context);
 const residence: Residence = {
-  peakMiB: peakKiB() / 1024,
+  peakMiB: peakMemoryMiB(),
   ms: performance.now() - startedAt,
   userMs: process.cpuUsage(cpu).user / 1000,
   unchanged,
 };
 console.log(JSON.stringify(residence));
-
-/** `maxRSS` counts what the parent held when it forked; Linux also tells the peak of the program alone. */
-function peakKiB(): number {
-  try {
-    const [, peak] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
-    return Number(peak);
-  } catch {
-    return process.resourceUsage().maxRSS;
-  }
-}
