@@ -40,6 +40,8 @@ export class RestartRun {
   /** When a restart was asked for that may not have been heard, by revision and our clock. */
   readonly #unsure = new Map<string, number>();
   #youngMeansAsked = true;
+  /** When the update was planned. */
+  #nothingRan = false;
   #restarted = false;
   /** Whether `#asked` says more than the tags do. */
   #noteDue = false;
@@ -78,7 +80,8 @@ export class RestartRun {
     }
     const revisions = await this.#revisions();
     const made = again && revisions.some(({ createdAt }) => createdAt > (this.#since ?? 0));
-    if (made || revisions.every(({ active, replicas }) => !active || replicas.length === 0)) {
+    this.#nothingRan = revisions.every(({ active, replicas }) => !active || replicas.length === 0);
+    if (made || this.#nothingRan) {
       return { suffix: undefined };
     }
     await this.#passSecond(this.#state.serverTime);
@@ -98,7 +101,7 @@ export class RestartRun {
     if (newRevision?.suffix !== undefined) {
       this.#asked = { at: state.serverTime, attempt: 1, revisions: "all" };
       this.#restarted = true;
-    } else if (this.#kind === "revision-restart") {
+    } else if (this.#kind === "revision-restart" || this.#nothingRan) {
       // The time in the tags is from before the update. This one is from after it, so that a replica that came into being
       // meanwhile is not taken for a new one.
       this.#since = Math.max(this.#since ?? 0, state.serverTime);

@@ -32,6 +32,25 @@ describe("restarting what runs", () => {
     });
   });
 
+  for (const restart of ["revision-restart", "new-revision"] as const) {
+    it(`replaces what wakes up while the app is being updated, by ${restart}`, async () => {
+      const app = world.addApp({ replicas: 0 });
+      app.updates = { ...app.updates, durationMs: 20_000 };
+      const consumer = await world.consumer(app, [{ secret: "database-uri", restart }]);
+      world.azure.faults.onCall({
+        afterEffect: ({ operation }) => {
+          if (operation === "containerApps.update" && app.containers().length === 0) {
+            world.clock.set(world.clock.now() + 5_000);
+            app.scale(1);
+          }
+        },
+      });
+      const report = await world.reconcile(consumer, [world.rotate("database-uri", "postgres://new")]);
+      assert.deepEqual([report.state, report.restarted], ["current", true]);
+      assert.deepEqual(variable(app, "DATABASE_URI"), ["postgres://new"]);
+    });
+  }
+
   it("restarts every active revision of an app in multiple mode, and leaves inactive ones alone", async () => {
     const app = world.addApp({ activeRevisionsMode: "Multiple", replicas: 2 });
     const patch = (image: string) =>
