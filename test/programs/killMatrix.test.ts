@@ -17,7 +17,7 @@ const worlds: World[] = [];
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), "kill-matrix-"));
   await buildFunctions(directory);
-  const tick = join(directory, "tick.js");
+  const tick = join(directory, "app.js");
   // The first one compiles what the others find compiled.
   worlds.push(await World.start(tick));
   worlds.push(...(await Promise.all(Array.from({ length: sideBySide - 1 }, () => World.start(tick)))));
