@@ -79,8 +79,9 @@ function mixedRotations(): object {
       const source = sources[index % sources.length]?.(index);
       const format = index % 4 === 3 ? { format: "oci-bundle" } : {};
       const app = `${group}/containerApps/app-${index}`;
+      // Every fifth one, so that all kinds of sources have an app.
       const consumers =
-        index % 4 === 1 ? [{ kind: "container-app", app, secret: "token", output: secret }] : [];
+        index % 5 === 1 ? [{ kind: "container-app", app, secret: "token", output: secret }] : [];
       return [`r${index}`, { source, outputs: [{ secret, ...format }], consumers }];
     }),
   );

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { SecretValue } from "../secretValue.ts";
 import {
   operationInProgress,
@@ -200,11 +200,11 @@ export class EmbeddedContainerApp extends ArmResource {
 
   #replica(revision: EmbeddedRevision, createdAt: number, ready: boolean): EmbeddedReplica {
     const environment = environmentOf(revision.template, this.secrets);
-    return { name: `${revision.name}-${randomBytes(5).toString("hex")}`, createdAt, ready, environment };
+    return { name: `${revision.name}-${randomUUID().slice(-10)}`, createdAt, ready, environment };
   }
 
   #addRevision(at: number): EmbeddedRevision {
-    const suffix = this.template.revisionSuffix || randomBytes(4).toString("hex").slice(0, 7);
+    const suffix = this.template.revisionSuffix || randomUUID().slice(0, 7);
     const revision: EmbeddedRevision = {
       name: `${this.name}--${suffix}`,
       createdAt: at,

@@ -66,7 +66,9 @@ export class AppModel {
     if (this.resource instanceof EmbeddedJob) {
       return [textOf(this.resource.secrets.valueOf(name))];
     }
-    return this.resource.containers().map(({ environment }) => textOf(environment.get(name)));
+    return this.resource.revisions.flatMap(({ replicas }) =>
+      replicas.map(({ environment }) => textOf(environment.get(name))),
+    );
   }
 
   /** The value that the app was given, whoever works with it. */

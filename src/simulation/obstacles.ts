@@ -38,7 +38,7 @@ export class Obstacles {
   impede(rotation: ReadyRotation, from: number, to: number): boolean {
     return (
       this.impedeVaults(rotation, from, to) ||
-      this.#touches("operator", rotation.name, from, to) ||
+      this.#world.faults.touches("operator", rotation.name, from, to) ||
       rotation.sources.every((source) => this.#impedeSource(source, from, to))
     );
   }
@@ -46,10 +46,11 @@ export class Obstacles {
   /** As far as the vaults go: an instance signs in to them with its identity. */
   impedeVaults(rotation: ReadyRotation, from: number, to: number): boolean {
     return (
-      this.#touches("identity", identityTarget, from, to) ||
+      this.#world.faults.touches("identity", identityTarget, from, to) ||
       rotation.outputs.some(
         ({ vault }, index) =>
-          vault !== rotation.outputs[index - 1]?.vault && this.#touches("vault", vault, from, to),
+          vault !== rotation.outputs[index - 1]?.vault &&
+          this.#world.faults.touches("vault", vault, from, to),
       )
     );
   }
@@ -64,7 +65,10 @@ export class Obstacles {
     return kept !== undefined && kept.expiresAt <= expires * 1000;
   }
 
-  refreshTokens({ sources }: ReadyRotation): KeptRefreshToken[] {
+  refreshTokens({ sources }: ReadyRotation): readonly KeptRefreshToken[] {
+    if (!sources.some((source) => needsOf(source).kept !== undefined)) {
+      return [];
+    }
     return sources.flatMap((source) => {
       const { kept } = needsOf(source);
       const provider = kept && this.#providerOf(source);
@@ -79,9 +83,9 @@ export class Obstacles {
           stored: held === provider.newest.text,
           accepted: provider.accepts(held),
           couldStore: (from, to) =>
-            !this.#touches("leases", leasesTarget, from, to) &&
-            !this.#touches("vault", kept.vault, from, to) &&
-            !this.#touches("identity", identityTarget, from, to),
+            !this.#world.faults.touches("leases", leasesTarget, from, to) &&
+            !this.#world.faults.touches("vault", kept.vault, from, to) &&
+            !this.#world.faults.touches("identity", identityTarget, from, to),
         },
       ];
     });
@@ -94,11 +98,11 @@ export class Obstacles {
     const provider = this.#providerOf(source);
     const { secrets, kept } = needsOf(source);
     return (
-      this.#touches("provider", provider?.host ?? source.kind, from, to) ||
-      secrets.some(({ vault }) => this.#touches("vault", vault, from, to)) ||
+      this.#world.faults.touches("provider", provider?.host ?? source.kind, from, to) ||
+      secrets.some(({ vault }) => this.#world.faults.touches("vault", vault, from, to)) ||
       (kept !== undefined &&
         provider?.newest !== undefined &&
-        (this.#touches("leases", leasesTarget, from, to) ||
+        (this.#world.faults.touches("leases", leasesTarget, from, to) ||
           // Somebody has signed in while the tick ran.
           this.#world.vault(kept.vault).touchedAt(kept.secret) >= from ||
           !this.#accepted(provider, kept)))
@@ -112,10 +116,6 @@ export class Obstacles {
   #providerOf(source: SourceConfiguration): ProviderModel | undefined {
     const { host } = needsOf(source);
     return host === undefined ? undefined : this.#world.findProvider(host);
-  }
-
-  #touches(...outage: Parameters<World["faults"]["touches"]>): boolean {
-    return this.#world.faults.touches(...outage);
   }
 }
 

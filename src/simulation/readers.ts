@@ -77,10 +77,12 @@ interface VaultReader {
 
 interface AppReader {
   readonly reader: Reader;
+  /** What was in use when it was last looked at. */
+  values: readonly string[];
   held: ReadonlyMap<string, Held>;
 }
 
-/** Values of outputs that feed apps are recognised for so many versions. */
+/** Values of outputs that feed apps are recognised for so many versions, at least. */
 const knownValues = 2_000;
 
 /** Everybody who reads: those who look into the vault every so often, and what runs in the apps. */
@@ -90,7 +92,9 @@ export class Readers {
   readonly #ofVault = new Map<string, VaultReader[]>();
   readonly #ofApp = new Map<AppModel, AppReader[]>();
   readonly #byKey = new Map<string, Reader>();
-  readonly #tokenOfValue = new Map<string, Held>();
+  #tokenOfValue: Map<string, Held> = new Map();
+  /** Those before them. */
+  #tokenOfOlderValue: ReadonlyMap<string, Held> = new Map();
 
   constructor(world: World, served: (serving: Serving) => void) {
     this.#world = world;
@@ -145,7 +149,7 @@ export class Readers {
       this.#ofVault.set(keyOf(output.vault, output.secret), others);
     } else {
       const others = this.#ofApp.get(reader.app.model) ?? [];
-      others.push({ reader, held: new Map() });
+      others.push({ reader, values: [], held: new Map() });
       this.#ofApp.set(reader.app.model, others);
     }
   }
@@ -174,23 +178,33 @@ export class Readers {
       return;
     }
     this.#tokenOfValue.set(version.value.reveal(), held);
-    const [oldest] = this.#tokenOfValue.keys();
-    if (this.#tokenOfValue.size > knownValues && oldest !== undefined) {
-      this.#tokenOfValue.delete(oldest);
+    if (this.#tokenOfValue.size >= knownValues) {
+      this.#tokenOfOlderValue = this.#tokenOfValue;
+      this.#tokenOfValue = new Map();
     }
   }
 
   /** The token of a value that was in the vault. */
   tokenOf(value: string | undefined): Held | undefined {
-    return value === undefined ? undefined : this.#tokenOfValue.get(value);
+    return value === undefined
+      ? undefined
+      : (this.#tokenOfValue.get(value) ?? this.#tokenOfOlderValue.get(value));
   }
 
   /** Notes what runs in the app now. */
   look(app: AppModel): void {
     for (const reader of this.#ofApp.get(app) ?? []) {
       const { secret } = reader.reader.app ?? { secret: "" };
+      const values = app.valuesInUse(secret);
+      if (
+        values.length === reader.values.length &&
+        values.every((value, at) => value === reader.values[at])
+      ) {
+        continue;
+      }
+      reader.values = values;
       const held = new Map<string, Held>();
-      for (const value of app.valuesInUse(secret)) {
+      for (const value of values) {
         const token = this.tokenOf(value);
         if (token !== undefined) {
           held.set(token.version, token);
