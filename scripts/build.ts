@@ -24,7 +24,7 @@ const input = {
   platform: "node",
   transform: { target: "node22" },
   logLevel: "warn",
-  // An unused result or a module that is loaded early is no mistake here.
+  // What the first tick needs is imported early although others load it late, and that is no mistake here.
   checks: { ineffectiveDynamicImport: false },
 } as const satisfies InputOptions;
 

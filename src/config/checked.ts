@@ -60,19 +60,15 @@ export async function readChecked(
     : undefined;
 }
 
-/**
- * Writes the copy for `configuration`, which was made of `text` in this environment, beside `file`.
- * @returns its path
- */
+/** Writes the copy for `configuration`, which was made of `text` in this environment, beside `file`. */
 export async function writeChecked(
   file: string,
   text: string,
   { file: _file, directory: _directory, rotations, ...configuration }: Configuration,
   environment: Environment,
-): Promise<string> {
+): Promise<void> {
   const namesVault = typeof JSON.parse(text.replace(/^\uFEFF/, "")).vault === "string";
   const key = keyOf(digestOf(text), namesVault ? ownVault : (environment.KEY_VAULT_URL ?? ""));
-  const path = checkedFileOf(file);
   const kinds = new Map<string, { readonly position: number; readonly kind: RotationConfiguration }>();
   const written = rotations.map((rotation) => {
     const secrets = rotation.outputs.map(({ secret }) => secret);
@@ -88,8 +84,7 @@ export async function writeChecked(
     kinds: [...kinds.values()].map(({ kind }) => kind),
     rotations: written,
   };
-  await writeFile(path, JSON.stringify(checked));
-  return path;
+  await writeFile(checkedFileOf(file), JSON.stringify(checked));
 }
 
 /** The same with other names; the rest is not copied. */

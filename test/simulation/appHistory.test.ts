@@ -12,14 +12,18 @@ import { app as idOf, vault as vaultUrl } from "./scenario.ts";
 
 const minutes = 60_000;
 
-test("a restart after a failed update may be asked for once more, and no other one", async () => {
-  const world = new World({
+function aWorld(): World {
+  return new World({
     startAt: 0,
     random: new Random("apps"),
     latencyMs: 0,
     noise: 0,
     promisesOnly: true,
   });
+}
+
+test("a restart after a failed update may be asked for once more, and no other one", async () => {
+  const world = aWorld();
   const app = world.addApp(idOf("mcp"), ["uri"], 1);
   const readers = new Readers(world, () => {});
   const history = new AppHistory(world, new Obstacles(world), readers, new Runs());
@@ -55,13 +59,7 @@ test("a restart after a failed update may be asked for once more, and no other o
 });
 
 test("an app that cannot read the reference that it was given has not taken it", async () => {
-  const world = new World({
-    startAt: 0,
-    random: new Random("apps"),
-    latencyMs: 0,
-    noise: 0,
-    promisesOnly: true,
-  });
+  const world = aWorld();
   const app = world.addApp(idOf("ref"), ["token"], 1);
   assert.ok(app.hasTaken("token"));
   const vault = world.vault(vaultUrl);
